@@ -1,0 +1,1 @@
+"""A workbench for the LwM2M firmware update."""
