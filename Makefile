@@ -1,0 +1,49 @@
+# `make lab` opens the lessons, `make test` checks everything that needs no other tool. `make help` lists the rest.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# The first of these that is there; another one by `make PYTHON=/path/to/python lab`.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+JOBS ?= 2
+
+.PHONY: lab test unit notebooks lint format exercises set-up clean help
+
+help:  ## what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+lab: $(READY)  ## open JupyterLab on the lessons
+	$(BIN)/lwm2m-lab notebooks --folder notebooks
+
+test: unit notebooks  ## unit tests, then every notebook compared with its stored outputs
+
+unit: $(READY)  ## the unit tests alone
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q
+
+notebooks: $(READY)  ## the notebooks alone, strictly
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q -W "ignore::DeprecationWarning" \
+		-p no:cacheprovider --nbval --nbval-current-env notebooks
+
+lint: $(READY)  ## style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)  ## put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+exercises: $(READY)  ## make the lessons from their solutions, and run both
+	$(BIN)/python .ci/make_lessons.py
+
+set-up: $(READY)  ## the environment alone
+
+$(READY): pyproject.toml .ci/pins.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 with venv was found; install one (Debian: apt install python3-venv), or name it: make PYTHON=/path/to/python lab" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/pins.txt --editable '.[test]'
+	@touch $(READY)
+
+clean:  ## remove the environment and what was built
+	rm -rf $(VENV) build dist

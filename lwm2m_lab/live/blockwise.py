@@ -1,0 +1,272 @@
+"""Block-wise transfer (RFC 7959) on both sides: sending and receiving Block1, fetching and serving Block2.
+
+Four rooms of one house: `push_blocks` (server) speaks to `Block1Receiver` (device), `fetch_blocks` (device) to
+`serve_block` (repository). What a receiver decides is a value, so that its rules are tested without a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import aiocoap
+from aiocoap.numbers.codes import Code
+
+from lwm2m_lab.errors import BadInput, LabError
+from lwm2m_lab.live.requests import Requester
+
+__all__ = ["Block1Receiver", "Fetched", "Refused", "Verdict", "fetch_blocks", "push_blocks", "serve_block", "szx_of"]
+
+#: How often a transfer may begin anew (4.08 from the receiver, an ETag that changed) before the sender gives up.
+RESTARTS = 2
+
+
+class Refused(LabError):
+    """The peer answered with an error.
+
+    Attributes
+    ----------
+    response : aiocoap.Message
+        The answer.
+    """
+
+    def __init__(self, sentence: str, response: aiocoap.Message) -> None:
+        super().__init__(sentence)
+        self.response = response
+
+
+def szx_of(block_size: int) -> int:
+    """The size exponent of a block size (RFC 7959, 2.2).
+
+    Raises
+    ------
+    BadInput
+        For a size that no block can have.
+
+    Examples
+    --------
+    >>> szx_of(512)
+    5
+    """
+    sizes = [16 << szx for szx in range(7)]
+    if block_size not in sizes:
+        raise BadInput(f"block_size is {block_size!r}; one of {', '.join(map(str, sizes))} is expected")
+    return sizes.index(block_size)
+
+
+# ---------------------------------------------------------------- Block1, sending
+
+
+async def push_blocks(
+    requester: Requester,
+    *,
+    to: Any,
+    path: str,
+    body: bytes,
+    block_size: int,
+    content_format: int,
+    method: Code = Code.PUT,
+    progress: Callable[[int], None] = lambda _: None,
+) -> aiocoap.Message:
+    """Send a body in blocks and return the final response.
+
+    Follows a smaller SZX in the answer, with the block number rescaled (RFC 7959, 2.3), takes a 4.13 with a smaller SZX
+    as the hint that it is (2.9.3), and begins anew after a 4.08, twice at most.
+
+    Raises
+    ------
+    NoAnswer
+        When a block goes unanswered.
+    """
+    szx, restarts = szx_of(block_size), 0
+    offset = 0
+    while True:
+        size = 16 << szx
+        chunk = body[offset : offset + size]
+        more = offset + len(chunk) < len(body)
+        response = await requester.ask(
+            method,
+            to=to,
+            path=path,
+            payload=chunk,
+            content_format=content_format,
+            block1=(offset // size, more, szx),
+            size1=len(body) if offset == 0 else None,
+        )
+        answered = response.opt.block1
+        smaller = answered is not None and answered.size_exponent < szx
+        if response.code == Code.REQUEST_ENTITY_INCOMPLETE and restarts < RESTARTS and offset:
+            offset, restarts = 0, restarts + 1
+            continue
+        if response.code == Code.REQUEST_ENTITY_TOO_LARGE and smaller and offset == 0:
+            szx = answered.size_exponent
+            continue
+        if not response.code.is_successful() or not more:
+            return response
+        offset += len(chunk)
+        progress(offset)
+        if smaller:
+            szx = answered.size_exponent
+
+
+# ---------------------------------------------------------------- Block1, receiving
+
+#: What a block means: the first or a further one of a body, the last one (the body is whole), one that was there
+#: already, one that does not fit, or one that makes the body larger than the receiver takes.
+Verdict = Literal["first", "further", "whole", "repeated", "unmatched", "too large"]
+
+
+@dataclass
+class Block1Receiver:
+    """Puts one body together; one at a time, as one resource of one device does.
+
+    Parameters
+    ----------
+    limit : int
+        Bytes that fit.
+    preferred_szx : int
+        The size exponent that the answers ask for, if smaller than the sender's.
+    """
+
+    limit: int
+    preferred_szx: int = 6
+    body: bytearray = field(default_factory=bytearray)
+    _key: tuple[Any, ...] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a body is under way."""
+        return self._key is not None
+
+    def forget(self) -> None:
+        """Drop what is there."""
+        self.body.clear()
+        self._key = None
+
+    @staticmethod
+    def is_malformed(request: aiocoap.Message) -> bool:
+        """Whether a block contradicts itself: SZX 7, or a payload that is not of the size it names (RFC 7959, 2.2)."""
+        block, length = request.opt.block1, len(request.payload)
+        if block is None:
+            return False
+        return block.size_exponent == 7 or length > block.size or (block.more and length != block.size)
+
+    def take(self, request: aiocoap.Message) -> Verdict:
+        """Take one block that is not malformed; a request without Block1 is a body of one block.
+
+        A block that does not fit leaves what is there as it is. Once a body is whole it waits in `body` until the next
+        one begins.
+        """
+        block, payload = request.opt.block1, request.payload
+        number, more, size = (0, False, 0) if block is None else (block.block_number, block.more, block.size)
+        key = (request.remote, request.code, request.opt.content_format, tuple(request.opt.uri_query))
+        offset = number * size
+        if number == 0:
+            # A block 0 begins anew, also in the middle of another body (RFC 7959, 2.5).
+            self.forget()
+            self._key = key
+        elif key != self._key or offset > len(self.body):
+            return "unmatched"
+        elif offset < len(self.body):
+            # The sender repeats on its own account, with a new message id; the bytes are here.
+            return "repeated" if bytes(self.body[offset : offset + len(payload)]) == payload else "unmatched"
+        if max(offset + len(payload), request.opt.size1 or 0) > self.limit:
+            self.forget()
+            return "too large"
+        self.body += payload
+        if not more:
+            self._key = None
+            return "whole"
+        return "first" if number == 0 else "further"
+
+    def answer(self, request: aiocoap.Message, code: Code) -> aiocoap.Message:
+        """A response with the Block1 option that belongs to it."""
+        response = aiocoap.Message(code=code)
+        block = request.opt.block1
+        if block is not None:
+            szx = min(block.size_exponent, self.preferred_szx)
+            response.opt.block1 = (block.block_number, block.more and code == Code.CONTINUE, szx)
+        if code == Code.REQUEST_ENTITY_TOO_LARGE:
+            response.opt.size1 = self.limit
+        return response
+
+
+# ---------------------------------------------------------------- Block2, fetching
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A body that came by Block2.
+
+    Attributes
+    ----------
+    body : bytes
+    etag : bytes or None
+        What the repository said of the version of the body.
+    """
+
+    body: bytes
+    etag: bytes | None
+
+
+async def fetch_blocks(
+    requester: Requester, uri: str, *, block_size: int, limit: int, progress: Callable[[int], None] = lambda _: None
+) -> Fetched:
+    """Fetch a body in blocks.
+
+    Follows a smaller SZX in the answer, and begins anew when the ETag changes under way (RFC 7959, 2.4), twice at most.
+
+    Raises
+    ------
+    NoAnswer, UnknownHost
+        When a block goes unanswered or the host has no address.
+    Refused
+        When the repository answers with an error, or with blocks that make no body.
+    MemoryError
+        When the body is larger than `limit` bytes.
+    """
+    szx, restarts = szx_of(block_size), 0
+    body, etag = bytearray(), None
+    while True:
+        response = await requester.ask(Code.GET, to=uri, block2=(len(body) >> (szx + 4), False, szx))
+        if not response.code.is_successful():
+            raise Refused(f"{uri} was answered {response.code}", response)
+        block = response.opt.block2
+        if max(len(body) + len(response.payload), response.opt.size2 or 0) > limit:
+            raise MemoryError(limit)
+        if block is None:
+            return Fetched(response.payload, response.opt.etag)
+        if body and response.opt.etag != etag and restarts < RESTARTS:
+            body.clear()
+            restarts += 1
+            continue
+        if block.start != len(body) or block.size_exponent > szx:
+            raise Refused(f"{uri} answered block {block.block_number} where byte {len(body)} was asked for", response)
+        etag, szx = response.opt.etag, block.size_exponent
+        body += response.payload
+        progress(len(body))
+        if not block.more:
+            return Fetched(bytes(body), etag)
+
+
+# ---------------------------------------------------------------- Block2, serving
+
+
+def serve_block(request: aiocoap.Message, body: bytes, *, etag: bytes, largest_szx: int = 6) -> aiocoap.Message:
+    """The block of a body that a GET asks for, with ETag and, on the first one, Size2.
+
+    A block beyond the end is answered 4.00, as a block number that makes no sense.
+    """
+    asked = request.opt.block2
+    szx = largest_szx if asked is None else min(asked.size_exponent, largest_szx)
+    offset = 0 if asked is None else asked.start
+    size = 16 << szx
+    if offset >= len(body) and offset:
+        return aiocoap.Message(code=Code.BAD_REQUEST, payload=b"no such block")
+    response = aiocoap.Message(code=Code.CONTENT, payload=body[offset : offset + size], etag=etag, content_format=42)
+    if asked is not None or len(body) > size:
+        response.opt.block2 = (offset // size, offset + size < len(body), szx)
+        if offset == 0:
+            response.opt.size2 = len(body)
+    return response

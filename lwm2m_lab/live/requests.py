@@ -1,0 +1,140 @@
+"""One request and its answer, over aiocoap, one block at a time.
+
+aiocoap would hand over whole bodies; the lab needs the single block (State 1 begins with the first one, 4.13 and resume
+happen between two), so every request here goes out with aiocoap's block-wise handling switched off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import aiocoap
+import aiocoap.error
+from aiocoap.numbers.codes import Code
+from aiocoap.numbers.constants import TransportTuning
+
+from lwm2m_lab.errors import BadInput, LabError
+
+__all__ = ["NoAnswer", "Requester", "Timers", "path_of", "text_of"]
+
+
+class NoAnswer(LabError):
+    """A request went unanswered after all its retransmissions, or could not be sent."""
+
+
+class UnknownHost(NoAnswer):
+    """The host of a URI has no address."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timers:
+    """The transmission parameters of RFC 7252, 4.8.
+
+    Parameters
+    ----------
+    ack_timeout : float
+        Seconds; the first time-out is drawn evenly from this to `ack_random_factor` times this.
+    ack_random_factor : float
+        1.0 or more.
+    max_retransmit : int
+        Copies sent after the first, 0 to 10.
+
+    Examples
+    --------
+    >>> Timers(ack_timeout=8.0).give_up_after
+    372.0
+    """
+
+    ack_timeout: float = 2.0
+    ack_random_factor: float = 1.5
+    max_retransmit: int = 4
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ack_timeout <= 600:
+            raise BadInput(f"ack_timeout is {self.ack_timeout!r}; seconds above 0 and up to 600 are expected")
+        if not 1 <= self.ack_random_factor <= 10:
+            raise BadInput(f"ack_random_factor is {self.ack_random_factor!r}; a factor from 1 to 10 is expected")
+        if self.max_retransmit not in range(11):
+            raise BadInput(f"max_retransmit is {self.max_retransmit!r}; a whole number from 0 to 10 is expected")
+
+    @property
+    def give_up_after(self) -> float:
+        """MAX_TRANSMIT_WAIT: seconds from the first copy until the sender gives up, at the most."""
+        return self.ack_timeout * float(2 ** (self.max_retransmit + 1) - 1) * self.ack_random_factor
+
+    def tuning(self) -> TransportTuning:
+        """The same for aiocoap."""
+        tuning = TransportTuning()
+        tuning.ACK_TIMEOUT, tuning.ACK_RANDOM_FACTOR = self.ack_timeout, self.ack_random_factor
+        tuning.MAX_RETRANSMIT = self.max_retransmit
+        return tuning
+
+
+@dataclass(frozen=True)
+class Requester:
+    """Sends requests from one context with one set of timers."""
+
+    context: aiocoap.Context
+    timers: Timers
+
+    def message(self, code: Code, *, to: Any, path: str = "", payload: bytes = b"", **options: Any) -> aiocoap.Message:
+        """A request, confirmable; `to` is an aiocoap remote or a URI, `options` are aiocoap's names."""
+        message = aiocoap.Message(code=code, payload=payload, transport_tuning=self.timers.tuning())
+        if isinstance(to, str):
+            message.set_request_uri(to)
+        else:
+            message.remote = to
+        if path:
+            message.opt.uri_path = tuple(path.strip("/").split("/"))
+        for name, value in options.items():
+            if value is not None:
+                setattr(message.opt, name, value)
+        return message
+
+    async def send(self, message: aiocoap.Message) -> aiocoap.Message:
+        """Send a request and wait for its answer, retransmissions included.
+
+        Raises
+        ------
+        NoAnswer
+            When the retransmissions are used up, or the peer reset the exchange.
+        UnknownHost
+            When the host has no address.
+        """
+        request = self.context.request(message, handle_blockwise=False)
+        try:
+            return await request.response
+        except aiocoap.error.ResolutionError as error:
+            raise UnknownHost(f"the host of {message.get_request_uri()} has no address") from error
+        except (aiocoap.error.NetworkError, aiocoap.error.LibraryShutdown) as error:
+            raise NoAnswer(
+                f"{message.code} {path_of(message)} got no answer within {self.timers.max_retransmit} retransmissions"
+            ) from error
+
+    async def ask(
+        self, code: Code, *, to: Any, path: str = "", payload: bytes = b"", **options: Any
+    ) -> aiocoap.Message:
+        """`message` and `send` in one."""
+        return await self.send(self.message(code, to=to, path=path, payload=payload, **options))
+
+
+def path_of(message: aiocoap.Message) -> str:
+    """The Uri-Path of a message, ``/5/0/3``."""
+    return "/" + "/".join(message.opt.uri_path)
+
+
+def text_of(code: Code) -> str:
+    """A response code in digits, ``4.05``."""
+    return str(code.dotted)
+
+
+async def cancel(*tasks: asyncio.Task[Any] | None) -> None:
+    """End tasks of ours and wait until they have ended; what they raised before is raised here."""
+    running = [task for task in tasks if task is not None]
+    for task in running:
+        task.cancel()
+    for result in await asyncio.gather(*running, return_exceptions=True):
+        if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
+            raise result

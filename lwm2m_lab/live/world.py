@@ -1,0 +1,161 @@
+"""A world with one device, one server and one repository, run from beginning to end by a plain blocking call.
+
+A notebook's kernel runs a loop already, so a run has a thread and a loop of its own. aiocoap draws message ids, tokens
+and retransmission time-outs from the global `random`: a run seeds it and puts it back, and a lock lets one run at a
+time through a process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import gc
+import random
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from lwm2m_lab.live.device import Device, Happening
+from lwm2m_lab.live.image import FirmwareImage
+from lwm2m_lab.live.network import Address, Network, Sighting
+from lwm2m_lab.live.options import DeviceOptions
+from lwm2m_lab.live.procedure import Report, ServerOptions, update_device
+from lwm2m_lab.live.repository import Repository
+from lwm2m_lab.live.requests import Requester, Timers, cancel
+from lwm2m_lab.live.server import Server
+
+__all__ = ["Addresses", "Ended", "World", "run_blocking"]
+
+T = TypeVar("T")
+#: Seconds after the server's conclusion in which the last acknowledgements still arrive.
+SETTLE = 2.0
+#: A world of many objects makes the cyclic collector cost two thirds of the speed; a run is short and freed whole.
+GC_THRESHOLDS = (100_000, 50, 50)
+
+_one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where everybody lives: the device, the server and the repository."""
+
+    device: Address
+    server: Address
+    repository: Address
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What is left when a world has ended."""
+
+    sightings: tuple[Sighting, ...]
+    report: Report
+    truth: tuple[Happening, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """One device, one server, one repository, and what is to be done."""
+
+    network: Network
+    addresses: Addresses
+    device: DeviceOptions
+    server: ServerOptions
+    timers: Timers
+    image: FirmwareImage
+    uri: str | None
+    files: Mapping[str, bytes]
+    progress: Callable[[int], None]
+
+    async def live(self) -> Ended:
+        """Let the update happen; an error in the device ends the world and comes out here."""
+        server, repository = (
+            Server(),
+            Repository(self.files, block_size=self.server.block_size, progress=self.progress),
+        )
+        serving = await self.network.context(server, side="server", bind=self.addresses.server)
+        contexts = [serving]
+        if self.files:
+            contexts.append(await self.network.context(repository, side="server", bind=self.addresses.repository))
+        host, port = self.addresses.server
+        device = Device(
+            self.device,
+            network=self.network,
+            server=f"coap://{host}:{port}",
+            bind=self.addresses.device,
+            timers=self.timers,
+        )
+        living = asyncio.ensure_future(device.run())
+        try:
+            requester = Requester(serving, self.timers)
+            update = update_device(
+                server, requester, self.device.endpoint, self.image, self.server, uri=self.uri, progress=self.progress
+            )
+            report = await _unless_dead(update, living)
+            await asyncio.sleep(SETTLE)
+        finally:
+            await cancel(living)
+            for context in contexts:
+                await context.shutdown()
+        return Ended(tuple(self.network.sightings), report, tuple(device.truth))
+
+
+async def _unless_dead(work: Coroutine[Any, Any, T], life: asyncio.Future[None]) -> T:
+    """The result of `work`, or the error that ended `life` before."""
+    task = asyncio.ensure_future(work)
+    await asyncio.wait({task, life}, return_when=asyncio.FIRST_COMPLETED)
+    if life.done():
+        await cancel(task)
+        life.result()
+    return task.result()
+
+
+def run_blocking(network: Network, seed: int, main: Callable[[], Awaitable[T]]) -> T:
+    """Run a coroutine on a loop of the network, in a thread of its own, and return what it returns.
+
+    Ctrl-C cancels it and comes out as KeyboardInterrupt once it has ended.
+    """
+    with _one_at_a_time, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        loop = network.new_loop()
+        future = pool.submit(_drive, loop, seed, main)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(_cancel_everything, loop)
+            concurrent.futures.wait([future])
+            raise
+
+
+def _drive(loop: asyncio.AbstractEventLoop, seed: int, main: Callable[[], Awaitable[T]]) -> T:
+    """The body of the thread."""
+    with _reproducible(seed):
+        try:
+            return loop.run_until_complete(main())
+        finally:
+            _cancel_everything(loop)
+            remaining = asyncio.all_tasks(loop)
+            if remaining:
+                loop.run_until_complete(asyncio.gather(*remaining, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
+
+
+def _cancel_everything(loop: asyncio.AbstractEventLoop) -> None:
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+
+
+@contextlib.contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    """Seed the global dice, calm the collector, and put both back."""
+    state, thresholds = random.getstate(), gc.get_threshold()
+    random.seed(seed)
+    gc.set_threshold(*GC_THRESHOLDS)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        gc.set_threshold(*thresholds)

@@ -1,0 +1,293 @@
+"""A capture file to the columns of the message table, without pandas."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lwm2m_lab.errors import BadInput
+from lwm2m_lab.wire import coap, flows
+from lwm2m_lab.wire.intern import Interner
+from lwm2m_lab.wire.options import MessageDecoder
+from lwm2m_lab.wire.packets import LINK_TYPES, Datagrams, Reassembler, udp_datagrams
+from lwm2m_lab.wire.pcap import RecordReader, Records, open_capture
+
+__all__ = ["COLUMN_NAMES", "Columns", "read_columns"]
+
+Array = NDArray[Any]
+Source = str | os.PathLike[str] | bytes
+
+COLUMN_NAMES = (
+    "frame", "time", "src", "dst", "type", "code", "mid", "token", "uri_path", "uri_query", "observe",
+    "content_format", "accept", "block1_num", "block1_more", "block1_size", "block2_num", "block2_more",
+    "block2_size", "size1", "size2", "etag", "payload_length", "error",
+)  # fmt: skip
+_DTYPES = {
+    "frame": "i4", "time": "i8", "src": "i4", "dst": "i4", "type": "i1", "code": "i2", "mid": "i4", "token": "i4",
+    "uri_path": "i4", "uri_query": "i4", "observe": "i4", "content_format": "i4", "accept": "i4", "block1_num": "i4",
+    "block1_more": "i1", "block1_size": "i2", "block2_num": "i4", "block2_more": "i1", "block2_size": "i2",
+    "size1": "i8", "size2": "i8", "etag": "i4", "payload_length": "i4", "error": "i1", "_at": "i8", "_length": "i4",
+    "_payload": "i4",
+}  # fmt: skip
+_CODE_NAMES = [f"{code >> 5}.{code & 31:02d}" for code in range(256)]
+
+
+class Columns(Mapping[str, Array]):
+    """The message table as numpy arrays.
+
+    Integer columns hold -1 where a value is missing. Text columns (`src`, `dst`, `type`, `code`, `token`, `uri_path`,
+    `uri_query`, `etag`, `error`) hold integer codes into ``categories[name]``. `time` is int64 nanoseconds since the
+    epoch.
+
+    Attributes
+    ----------
+    categories : dict of str to list of str
+    packets : int
+        Packets in the file, of every kind.
+    encrypted_records : int
+        DTLS records of epoch 1 and later.
+    notes : tuple of str
+        What was damaged or left out, in words.
+    comments : dict of int to str
+        Packet comments by frame.
+    interfaces : tuple of str
+        Names of the interfaces in the file.
+    interface : str or None
+        The one that was read, where only one was.
+    """
+
+    def __init__(
+        self,
+        arrays: dict[str, Array],
+        categories: dict[str, list[str]],
+        *,
+        source: Source,
+        side_data: Sequence[bytes] = (),
+        packets: int = 0,
+        encrypted_records: int = 0,
+        notes: Sequence[str] = (),
+        comments: Mapping[int, str] | None = None,
+        interfaces: Sequence[str] = (),
+        interface: str | None = None,
+    ) -> None:
+        self._arrays, self.categories, self._source, self._side_data = arrays, categories, source, side_data
+        self.packets, self.encrypted_records, self.notes = packets, encrypted_records, tuple(notes)
+        self.comments: dict[int, str] = dict(comments or {})
+        self.interfaces, self.interface = tuple(interfaces), interface
+        self._content: bytes | mmap.mmap | None = None
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in COLUMN_NAMES:
+            raise KeyError(name)
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COLUMN_NAMES)
+
+    def __len__(self) -> int:
+        return len(COLUMN_NAMES)
+
+    @property
+    def rows(self) -> int:
+        """Number of messages."""
+        return len(self._arrays["frame"])
+
+    def text(self, name: str, row: int) -> str | None:
+        """The text of a text column in one row; None where it is missing."""
+        code = int(self._arrays[name][row])
+        return None if code < 0 else self.categories[name][code]
+
+    def texts(self, name: str) -> NDArray[np.object_]:
+        """A text column as objects, None where missing."""
+        table = np.array([*self.categories[name], None], object)
+        return table[self._arrays[name]]
+
+    def datagram(self, row: int) -> bytes:
+        """What UDP carried in one row."""
+        return self._bytes(int(self._arrays["_at"][row]), int(self._arrays["_length"][row]))
+
+    def payload(self, row: int) -> bytes:
+        """The CoAP payload of one row."""
+        offset = int(self._arrays["_payload"][row])
+        return b"" if offset < 0 else self.datagram(row)[offset:]
+
+    def _bytes(self, at: int, length: int) -> bytes:
+        if at < 0:
+            return self._side_data[-at - 1]
+        if self._content is None:
+            self._content = _content(self._source)
+        return bytes(self._content[at : at + length])
+
+    def __repr__(self) -> str:
+        return f"Columns({self.rows} messages of {self.packets} packets)"
+
+
+def _content(source: Source) -> bytes | mmap.mmap:
+    """The whole (uncompressed) file, mapped where it can be."""
+    stream, _ = open_capture(source)
+    with stream:
+        try:
+            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError):
+            return stream.read()
+
+
+def read_columns(source: Source, *, ports: Sequence[int] = (5683,), interface: str | int | None = None) -> Columns:
+    """Read a capture file into the columns of the message table.
+
+    Parameters
+    ----------
+    source : path or bytes
+        A pcap or pcapng file, plain or gzip, or its content.
+    ports : sequence of int
+        UDP ports that carry CoAP in any case; on others it is recognised by content.
+    interface : str or int, optional
+        Name or number of the interface to read. Without it all are, but of a file that shows the server's and the
+        device's side apart the server's, and a note says that the other is there.
+
+    Raises
+    ------
+    BadInput
+        For what is no capture, or an interface that is not in it.
+
+    Examples
+    --------
+    >>> from lwm2m_lab.wire.pcap import Interface, Packet, pcapng_bytes
+    >>> from lwm2m_lab.wire.packets import udp_packet
+    >>> packet = udp_packet(("192.0.2.1", 5683), ("192.0.2.2", 5683), bytes.fromhex("4001000db133"))
+    >>> columns = read_columns(pcapng_bytes([Packet(0, packet)], interfaces=[Interface()]))
+    >>> columns.text("uri_path", 0), int(columns["mid"][0])
+    ('/3', 13)
+    """
+    for port in ports:
+        if not isinstance(port, int) or not 0 < port < 65536:
+            raise BadInput(f"port is {port!r}; a number from 1 to 65535 is expected")
+    stream, name = open_capture(source)
+    with stream:
+        reader = RecordReader(stream, name)
+        table = _Table(reader, tuple(ports), interface)
+        for records in reader:
+            table.add(records)
+    return table.finish(source, name)
+
+
+class _Table:
+    """Collects the columns of all windows."""
+
+    def __init__(self, reader: RecordReader, ports: tuple[int, ...], interface: str | int | None) -> None:
+        self.reader, self.ports, self.interface = reader, ports, interface
+        self.decoder, self.reassembler = MessageDecoder(), Reassembler()
+        self.addresses = Interner(flows.address_text)
+        self.chunks: dict[str, list[Array]] = {name: [] for name in (*_DTYPES, "known")}
+        self.side_data: list[bytes] = []
+        self.comments: dict[int, str] = {}
+        self.left_out: dict[int, int] = {}
+        self.encrypted = 0
+
+    def add(self, records: Records) -> None:
+        """Decode one window."""
+        self.comments.update(records.comments)
+        chosen = self._chosen()
+        if chosen is not None:
+            keep = records.interface == chosen
+            names = ("frame", "time_ns", "start", "captured", "original", "interface")
+            records = Records(records.data, records.base, *(getattr(records, name)[keep] for name in names))
+        table = np.array([one.linktype for one in self.reader.interfaces] or [-1], np.int64)
+        linktypes = table[np.minimum(records.interface, len(table) - 1)]
+        for linktype, count in zip(*np.unique(linktypes, return_counts=True), strict=True):
+            if int(linktype) not in LINK_TYPES:
+                self.left_out[int(linktype)] = self.left_out.get(int(linktype), 0) + int(count)
+        plain, reassembled = udp_datagrams(records, linktypes, self.reassembler)
+        self._messages(records, plain, None)
+        for one in reassembled:
+            at = int(one.start[0])
+            self.side_data.append(one.data[at : int(one.end[0])].tobytes())
+            self._messages(records, one, len(self.side_data))
+
+    def _chosen(self) -> int | None:
+        """Number of the interface to read; None for all."""
+        names = [one.name for one in self.reader.interfaces]
+        if self.interface is None:
+            return names.index("server") if sorted(names) == ["device", "server"] else None
+        if isinstance(self.interface, int):
+            return self.interface
+        return names.index(self.interface) if self.interface in names else -1
+
+    def _messages(self, records: Records, found: Datagrams, side: int | None) -> None:
+        """Decode the datagrams that may be CoAP and keep their columns."""
+        dtls = flows.is_dtls(found.data, found.start, found.end)
+        self.encrypted += flows.encrypted_records(found.data, found.start[dtls], found.end[dtls])
+        keep = np.nonzero(~dtls & (found.end > found.start))[0]
+        start, end, cut, row = found.start[keep], found.end[keep], found.cut[keep], found.row[keep]
+        source, destination = found.source[keep], found.destination[keep]
+        columns = self.decoder.window(found.data, start, end, cut)
+        for number in ("1", "2"):
+            value = columns.pop(f"block{number}").astype(np.int64)
+            there = value >= 0
+            columns[f"block{number}_num"] = np.where(there, value >> 4, -1)
+            columns[f"block{number}_more"] = np.where(there, value >> 3 & 1, -1)
+            columns[f"block{number}_size"] = np.where(there & (value & 7 != 7), 16 << (value & 7), -1)
+        columns["_payload"] = columns.pop("payload_from")
+        columns["frame"], columns["time"] = records.frame[row], records.time_ns[row]
+        columns["src"], columns["dst"] = self.addresses.codes(source), self.addresses.codes(destination)
+        columns["_at"] = start + records.base if side is None else np.full(len(row), -side)
+        columns["_length"] = end - start
+        columns["known"] = flows.on_ports(source, self.ports) | flows.on_ports(destination, self.ports)
+        for name, array in columns.items():
+            self.chunks[name].append(array.astype(_DTYPES.get(name, "?"), copy=False))
+
+    def finish(self, source: Source, name: str) -> Columns:
+        """One array for each column, in the order of the file, without what is no CoAP."""
+        arrays: dict[str, Array] = {}
+        for column in list(self.chunks):
+            parts = self.chunks.pop(column)
+            arrays[column] = np.concatenate(parts) if parts else np.zeros(0, _DTYPES.get(column, "?"))
+        keep = flows.recognised(arrays, self.decoder.interners["token"].categories)
+        known = arrays.pop("known")
+        if not keep.all():
+            arrays = {column: array[keep] for column, array in arrays.items()}
+        if self.side_data:
+            order = np.argsort(arrays["frame"], kind="stable")
+            arrays = {column: array[order] for column, array in arrays.items()}
+        del known
+        categories = {column: interner.categories for column, interner in self.decoder.interners.items()}
+        categories |= {
+            "src": self.addresses.categories,
+            "dst": self.addresses.categories,
+            "type": list(coap.TYPES),
+            "code": _CODE_NAMES,
+            "error": list(coap.ERRORS),
+        }
+        names = [one.name for one in self.reader.interfaces]
+        chosen = self._chosen()
+        self._check_interface(chosen, names, name)
+        return Columns(
+            arrays,
+            categories,
+            source=source,
+            side_data=self.side_data,
+            packets=self.reader.packets,
+            encrypted_records=self.encrypted,
+            notes=[*self.reader.notes, *self._notes(chosen, names)],
+            comments=self.comments,
+            interfaces=names,
+            interface=None if chosen is None else names[chosen],
+        )
+
+    def _check_interface(self, chosen: int | None, names: list[str], name: str) -> None:
+        if chosen is not None and not 0 <= chosen < len(names):
+            there = ", ".join(one or f"number {number}" for number, one in enumerate(names)) or "none"
+            raise BadInput(f"{name} has no interface {self.interface!r}; one of {there} is expected")
+
+    def _notes(self, chosen: int | None, names: list[str]) -> Iterator[str]:
+        if self.interface is None and chosen is not None:
+            yield "this is the server's side; the device's is there too: interface='device'"
+        for linktype, count in self.left_out.items():
+            yield f"{count} packets of link type {linktype} were left out: the lab cannot read it"
+        if self.reassembler.parts:
+            yield f"{len(self.reassembler.parts)} fragmented packets never became whole"

@@ -1,0 +1,405 @@
+"""Values by path, out of every payload format that LwM2M has, and into the common ones.
+
+Nothing here knows what a resource means: TLV and opaque values stay bytes, text stays text; `as_integer` and `as_text`
+read them once the type is known.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lwm2m_lab.errors import LabError
+from lwm2m_lab.wire import tlv
+
+__all__ = [
+    "Entry",
+    "Undecodable",
+    "Value",
+    "as_integer",
+    "as_text",
+    "decode",
+    "encode_senml_cbor",
+    "encode_senml_json",
+    "encode_text",
+    "encode_tlv",
+    "unwrap_package",
+]
+
+Value = bytes | str | int | float | bool | None
+
+TEXT, LINK_FORMAT, OPAQUE, CBOR, SENML_JSON, SENML_CBOR = 0, 40, 42, 60, 110, 112
+SENML_ETCH_JSON, SENML_ETCH_CBOR = 320, 322
+TLV, JSON, LWM2M_CBOR = 11542, 11543, 11544
+#: Numbers of before the registration, still sent by old devices.
+OLD_TLV, OLD_JSON = 1542, 1543
+
+#: Entries of one payload; more is no reading of a device but an attack on the reader.
+MOST_ENTRIES = 100_000
+DEEPEST = 8
+
+
+class Undecodable(LabError):
+    """A payload that is not what its Content-Format says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One value.
+
+    Attributes
+    ----------
+    path : str
+        Full path, with the resource instance where there is one: ``/5/0/8/1``.
+    value : bytes, str, int, float, bool or None
+        None in a request that only names the path.
+    """
+
+    path: str
+    value: Value
+
+
+# ---------------------------------------------------------------- decoding
+
+
+def decode(payload: bytes, *, content_format: int | None, path: str) -> list[Entry]:
+    """The values of a payload.
+
+    Parameters
+    ----------
+    payload : bytes
+    content_format : int or None
+        Of the message; None is read as text where it is text.
+    path : str
+        What was read, written or observed.
+
+    Raises
+    ------
+    Undecodable
+        Where the bytes are not of that format, or nobody knows the format.
+
+    Examples
+    --------
+    >>> decode(bytes.fromhex("c10301c10500"), content_format=11542, path="/5/0")
+    [Entry(path='/5/0/3', value=b'\\x01'), Entry(path='/5/0/5', value=b'\\x00')]
+    >>> decode(b'[{"bn":"/5/0/","n":"3","v":1},{"n":"5","v":0}]', content_format=110, path="/5/0")
+    [Entry(path='/5/0/3', value=1), Entry(path='/5/0/5', value=0)]
+    """
+    try:
+        return _decode(payload, content_format, path)
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, struct.error) as error:
+        raise Undecodable(
+            f"{len(payload)} bytes for {path} are no payload of Content-Format {content_format} ({error})"
+        ) from None
+
+
+def _decode(payload: bytes, content_format: int | None, path: str) -> list[Entry]:
+    if content_format in (None, TEXT):
+        if _looks_like_senml(payload):
+            return _senml(json.loads(payload))
+        return [Entry(path, payload.decode() if content_format == TEXT else _text_or_bytes(payload))]
+    if content_format == OPAQUE:
+        return [Entry(path, payload)]
+    if content_format in (TLV, OLD_TLV):
+        return [Entry(name, value) for name, value in tlv.decode(payload, path)]
+    if content_format in (SENML_JSON, SENML_ETCH_JSON):
+        return _senml(json.loads(payload))
+    if content_format in (SENML_CBOR, SENML_ETCH_CBOR):
+        return _senml(_labelled(_cbor(payload)))
+    if content_format in (JSON, OLD_JSON):
+        return _old_json(json.loads(payload), path)
+    if content_format == LWM2M_CBOR:
+        return _nested(_cbor(payload), [part for part in path.split("/") if part])
+    if content_format == CBOR:
+        return [Entry(path, _scalar(_cbor(payload)))]
+    raise ValueError("a format that the lab does not know")
+
+
+def _text_or_bytes(payload: bytes) -> str | bytes:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        return payload
+
+
+def _looks_like_senml(payload: bytes) -> bool:
+    """One server in the field labels SenML JSON as text/plain: the bytes tell."""
+    return payload[:2] == b"[{" and payload[-2:] == b"}]" and b'"' in payload[:8]
+
+
+def _cbor(payload: bytes) -> Any:
+    """One CBOR item that fills the payload."""
+    import cbor2
+
+    stream = io.BytesIO(payload)
+    try:
+        item = cbor2.load(stream)
+    except (cbor2.CBORDecodeError, MemoryError, EOFError) as error:
+        raise ValueError(str(error)) from None
+    if stream.tell() != len(payload):
+        raise ValueError(f"{len(payload) - stream.tell()} bytes follow the CBOR item")
+    return item
+
+
+#: SenML's CBOR labels (RFC 8428, 6).
+_LABELS = {-2: "bn", -3: "bt", -4: "bu", -5: "bv", -1: "bver", 0: "n", 1: "u", 2: "v", 3: "vs", 4: "vb", 8: "vd"}
+
+
+def _labelled(pack: Any) -> Any:
+    if not isinstance(pack, list):
+        raise ValueError("a SenML pack is an array")
+    return [{_LABELS.get(key, key): value for key, value in record.items()} for record in pack]
+
+
+def _senml(pack: Any) -> list[Entry]:
+    """Records with their base name resolved."""
+    if not isinstance(pack, list) or len(pack) > MOST_ENTRIES or not all(isinstance(one, dict) for one in pack):
+        raise ValueError("a SenML pack is an array of records")
+    entries, base_name, base_value = [], "", 0
+    for record in pack:
+        base_name = str(record.get("bn", base_name))
+        base_value = record.get("bv", base_value)
+        path = base_name + str(record.get("n", ""))
+        if path.startswith("/"):
+            entries.append(Entry(path.rstrip("/") or "/", _senml_value(record, base_value)))
+    return entries
+
+
+def _senml_value(record: Mapping[str, Any], base_value: Any) -> Value:
+    for key in ("v", "vs", "vb", "vlo"):
+        if key in record:
+            value = _scalar(record[key])
+            if key == "v" and base_value and isinstance(value, int | float):
+                return value + base_value  # type: ignore[no-any-return]
+            return value
+    if "vd" in record:
+        data = record["vd"]
+        return data if isinstance(data, bytes) else _base64url(str(data))
+    return None
+
+
+def _scalar(value: Any) -> Value:
+    if value is None or isinstance(value, bytes | str | int | float):
+        return value
+    raise ValueError(f"{type(value).__name__} is no value of a resource")
+
+
+def _base64url(text: str) -> bytes:
+    """Base64 with either alphabet, padded or not."""
+    clean = text.strip().translate(str.maketrans("-_", "+/")).rstrip("=")
+    return base64.b64decode(clean + "=" * (-len(clean) % 4), validate=True)
+
+
+def _old_json(document: Any, path: str) -> list[Entry]:
+    """The JSON of LwM2M 1.0: base name and an array of elements."""
+    base = str(document.get("bn", path if path.count("/") >= 3 else path.rstrip("/") + "/"))
+    entries = []
+    for element in document["e"]:
+        name = base + str(element.get("n", ""))
+        value = next((element[key] for key in ("v", "sv", "bv", "ov") if key in element), None)
+        entries.append(Entry(name.rstrip("/"), _scalar(value)))
+    return entries
+
+
+def _nested(item: Any, prefix: Sequence[str]) -> list[Entry]:
+    """LwM2M CBOR: maps by id, arrays as keys shorten a path; the root may leave out what the request named."""
+    entries: list[Entry] = []
+    pending: list[tuple[list[str], Any]] = [([], item)]
+    while pending:
+        path, value = pending.pop(0)
+        if isinstance(value, dict):
+            if len(path) >= DEEPEST:
+                raise ValueError("maps nested too deeply")
+            for key, inner in value.items():
+                parts = [str(int(one)) for one in (key if isinstance(key, tuple | list) else (key,))]
+                pending.append(([*path, *parts], inner))
+        else:
+            full = path if path[: len(prefix)] == list(prefix) or len(path) >= 3 else [*prefix, *path]
+            entries.append(Entry("/" + "/".join(full), _scalar(value)))
+        if len(entries) + len(pending) > MOST_ENTRIES:
+            raise ValueError("too many values")
+    return entries
+
+
+# ---------------------------------------------------------------- reading one value
+
+
+def as_integer(value: Value) -> int | None:
+    """A value as an integer: text in decimal, bytes in two's complement of 1, 2, 4 or 8; None where it is none.
+
+    Examples
+    --------
+    >>> as_integer("3"), as_integer(b"\\xff"), as_integer(2.0), as_integer("three")
+    (3, -1, 2, None)
+    """
+    if isinstance(value, bool | int):
+        return int(value)
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, bytes):
+        return int.from_bytes(value, "big", signed=True) if len(value) in (1, 2, 4, 8) else None
+    if isinstance(value, str):
+        text = value.strip()
+        digits = text[1:] if text[:1] in ("-", "+") else text
+        return int(text) if digits.isdecimal() and digits.isascii() and len(digits) < 20 else None
+    return None
+
+
+def as_text(value: Value) -> str | None:
+    """A value as text; None for bytes that are none, or nothing.
+
+    Examples
+    --------
+    >>> as_text(b"1.0"), as_text(5), as_text(b"\\xff")
+    ('1.0', '5', None)
+    """
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+# ---------------------------------------------------------------- encoding
+
+
+def encode_text(value: Value) -> bytes:
+    """One value as text/plain; opaque in base64, booleans as 0 and 1 (LwM2M, text format)."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value)
+    if isinstance(value, bool):
+        return b"1" if value else b"0"
+    return str(value).encode()
+
+
+def encode_tlv(entries: Iterable[Entry], *, base: str) -> bytes:
+    """Entries as TLV, as an answer to (or a Write of) `base`.
+
+    Examples
+    --------
+    >>> encode_tlv([Entry("/5/0/3", 1), Entry("/5/0/5", 0)], base="/5/0").hex()
+    'c10301c10500'
+    >>> encode_tlv([Entry("/5/0/8/0", 0), Entry("/5/0/8/1", 1)], base="/5/0/8").hex()
+    '8608410000410101'
+    """
+    tree: dict[int, dict[int, Any]] = {}
+    for entry in entries:
+        parts = [int(part) for part in entry.path.split("/") if part]
+        resources = tree.setdefault(parts[1], {})
+        if len(parts) == 4:
+            resources.setdefault(parts[2], {})[parts[3]] = _raw(entry.value)
+        else:
+            resources[parts[2]] = _raw(entry.value)
+    instances = {number: b"".join(map(_encode_resource, inside.items())) for number, inside in tree.items()}
+    if base.count("/") >= 2:
+        return b"".join(instances.values())
+    return b"".join(tlv.encode_record(tlv.INSTANCE, number, inside) for number, inside in instances.items())
+
+
+def _encode_resource(resource: tuple[int, Any]) -> bytes:
+    number, value = resource
+    if isinstance(value, dict):
+        inside = b"".join(tlv.encode_record(tlv.RESOURCE_INSTANCE, one, raw) for one, raw in value.items())
+        return tlv.encode_record(tlv.MULTIPLE, number, inside)
+    return tlv.encode_record(tlv.RESOURCE, number, value)
+
+
+def _raw(value: Value) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, bool):
+        return bytes([value])
+    if isinstance(value, int):
+        return tlv.encode_integer(value)
+    return struct.pack(">d", value) if isinstance(value, float) else str(value).encode()
+
+
+def _records(entries: Iterable[Entry], base: str) -> list[dict[str, Any]]:
+    """SenML records, the base name on the first."""
+    prefix = base if base.count("/") >= 3 else base.rstrip("/") + "/"
+    records: list[dict[str, Any]] = []
+    for entry in entries:
+        record: dict[str, Any] = {"bn": prefix} if not records else {}
+        name = entry.path.removeprefix(prefix)
+        if name:
+            record["n"] = name
+        value = entry.value
+        key = "vb" if isinstance(value, bool) else "vd" if isinstance(value, bytes) else None
+        record[key or ("vs" if isinstance(value, str) else "v")] = value
+        records.append(record)
+    return records
+
+
+def encode_senml_json(entries: Iterable[Entry], *, base: str) -> bytes:
+    """Entries as SenML JSON.
+
+    Examples
+    --------
+    >>> encode_senml_json([Entry("/5/0/3", 1)], base="/5/0/3")
+    b'[{"bn":"/5/0/3","v":1}]'
+    """
+    records = _records(entries, base)
+    for record in records:
+        if "vd" in record:
+            record["vd"] = base64.urlsafe_b64encode(record["vd"]).rstrip(b"=").decode()
+    return json.dumps(records, separators=(",", ":")).encode()
+
+
+def encode_senml_cbor(entries: Iterable[Entry], *, base: str) -> bytes:
+    """Entries as SenML CBOR."""
+    import cbor2
+
+    numbers = {name: label for label, name in _LABELS.items()}
+    return cbor2.dumps([{numbers[key]: value for key, value in one.items()} for one in _records(entries, base)])
+
+
+# ---------------------------------------------------------------- the package
+
+
+def unwrap_package(body: bytes, content_format: int | None) -> bytes | None:
+    """The image out of the body of a Write to Package.
+
+    An opaque body is the image itself, whatever its first bytes look like: a firmware may begin with anything. TLV,
+    SenML and the old JSON carry it as the value of resource 0; text/plain carries it in base64, or is SenML in truth.
+
+    Returns
+    -------
+    bytes or None
+        None where the body is not of its format.
+
+    Examples
+    --------
+    >>> unwrap_package(bytes.fromhex("c300616263"), 11542)
+    b'abc'
+    """
+    if content_format in (None, OPAQUE):
+        return body
+    if content_format == TEXT and not _looks_like_senml(body):
+        try:
+            return _base64url(body.decode("ascii"))
+        except (UnicodeDecodeError, binascii.Error):
+            return None
+    try:
+        entries = decode(body, content_format=content_format, path="/5/0/0")
+    except Undecodable:
+        return None
+    found = [entry.value for entry in entries if entry.path == "/5/0/0"]
+    if len(found) != 1:
+        return None
+    if isinstance(found[0], str) and content_format in (JSON, OLD_JSON):
+        try:
+            return _base64url(found[0])
+        except binascii.Error:
+            return None
+    return found[0] if isinstance(found[0], bytes) else None
