@@ -1,1 +1,106 @@
-"""A workbench for the LwM2M firmware update."""
+"""A workbench for the LwM2M firmware update: step it, run it, capture it, explain it, chart it.
+
+Heavy libraries are imported with the first name that needs them, so that ``import lwm2m_lab`` stays quick.
+
+Examples
+--------
+>>> import lwm2m_lab as lab
+>>> run = lab.push(version="2.1.0", size=20_000)
+>>> run.report.sentence
+'Update Result is 1 Updated successfully and /3/0/3 is 2.1.0'
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lwm2m_lab.errors import LabError
+    from lwm2m_lab.live.experiment import pull, push
+    from lwm2m_lab.live.image import image
+    from lwm2m_lab.live.link import Link
+    from lwm2m_lab.live.options import DeviceOptions
+    from lwm2m_lab.live.run import Run
+    from lwm2m_lab.show import check, ladder, state_diagram, stepper, version_chart
+    from lwm2m_lab.spec.firmware import RULES, Event, Machine
+    from lwm2m_lab.spec.objects import State, UpdateResult
+    from lwm2m_lab.trace.capture import Capture, read
+    from lwm2m_lab.trace.explain import explain
+    from lwm2m_lab.trace.findings import Finding, Verdict, rule
+    from lwm2m_lab.trace.objects import load_objects
+    from lwm2m_lab.trace.updates import Update
+
+__version__ = "0.1.0"
+
+#: Where each public name comes from.
+_HOMES = {
+    "Capture": "lwm2m_lab.trace.capture",
+    "DeviceOptions": "lwm2m_lab.live.options",
+    "Event": "lwm2m_lab.spec.firmware",
+    "Finding": "lwm2m_lab.trace.findings",
+    "LabError": "lwm2m_lab.errors",
+    "Link": "lwm2m_lab.live.link",
+    "Machine": "lwm2m_lab.spec.firmware",
+    "RULES": "lwm2m_lab.spec.firmware",
+    "Run": "lwm2m_lab.live.run",
+    "State": "lwm2m_lab.spec.objects",
+    "Update": "lwm2m_lab.trace.updates",
+    "UpdateResult": "lwm2m_lab.spec.objects",
+    "Verdict": "lwm2m_lab.trace.findings",
+    "check": "lwm2m_lab.show",
+    "explain": "lwm2m_lab.trace.explain",
+    "image": "lwm2m_lab.live.image",
+    "ladder": "lwm2m_lab.show",
+    "load_objects": "lwm2m_lab.trace.objects",
+    "pull": "lwm2m_lab.live.experiment",
+    "push": "lwm2m_lab.live.experiment",
+    "read": "lwm2m_lab.trace.capture",
+    "rule": "lwm2m_lab.trace.findings",
+    "samples": "lwm2m_lab.trace.samples",
+    "state_diagram": "lwm2m_lab.show",
+    "stepper": "lwm2m_lab.show",
+    "version_chart": "lwm2m_lab.show",
+}
+
+__all__ = [
+    "RULES",
+    "Capture",
+    "DeviceOptions",
+    "Event",
+    "Finding",
+    "LabError",
+    "Link",
+    "Machine",
+    "Run",
+    "State",
+    "Update",
+    "UpdateResult",
+    "Verdict",
+    "check",
+    "explain",
+    "image",
+    "ladder",
+    "load_objects",
+    "pull",
+    "push",
+    "read",
+    "rule",
+    "samples",
+    "state_diagram",
+    "stepper",
+    "version_chart",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home at first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"lwm2m_lab has no name {name!r}; dir(lwm2m_lab) lists those it has")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

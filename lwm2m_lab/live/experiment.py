@@ -16,7 +16,7 @@ from lwm2m_lab.live.network import LoopbackNetwork, Network, SimulatedNetwork, f
 from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.procedure import ServerOptions
 from lwm2m_lab.live.requests import Timers
-from lwm2m_lab.live.run import Run  # noqa
+from lwm2m_lab.live.run import Run
 from lwm2m_lab.live.world import Addresses, World, run_blocking
 from lwm2m_lab.wire.image import read_image
 

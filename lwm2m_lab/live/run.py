@@ -1,2 +1,98 @@
-"""`Run`: one finished experiment."""
-class Run: ...
+"""`Run`: a capture with the truth of what the device did beside it."""
+
+from __future__ import annotations
+
+import html
+import os
+from typing import Literal
+
+from lwm2m_lab.errors import BadInput
+from lwm2m_lab.live.device import Happening
+from lwm2m_lab.live.image import FirmwareImage
+from lwm2m_lab.live.link import Link
+from lwm2m_lab.live.network import Sighting
+from lwm2m_lab.live.procedure import Report
+from lwm2m_lab.live.world import Ended
+from lwm2m_lab.trace.capture import Capture, write_beside
+from lwm2m_lab.wire import read_columns
+from lwm2m_lab.wire.packets import udp_packet
+from lwm2m_lab.wire.pcap import Interface, Packet, pcapng_bytes
+
+__all__ = ["Run"]
+
+Side = Literal["server", "device", "both"]
+_SIDES: dict[str, tuple[str, ...]] = {"server": ("server",), "device": ("device",), "both": ("server", "device")}
+
+
+class Run(Capture):
+    """One finished experiment: what the server's side saw, and what really happened.
+
+    A run is a `Capture`: everything that a field capture gets, a run gets. Beside it stand
+
+    Attributes
+    ----------
+    truth : tuple of Happening
+        What the device itself knows: every event with State, Update Result and versions.
+    report : Report
+        What the server concluded.
+    image : FirmwareImage
+    link : Link
+    seed : int
+    delivery : {"push", "pull"}
+    """
+
+    def __init__(
+        self, ended: Ended, *, image: FirmwareImage, delivery: Literal["push", "pull"], link: Link, seed: int
+    ) -> None:
+        self._sightings = ended.sightings
+        self.truth: tuple[Happening, ...] = ended.truth
+        self.report: Report = ended.report
+        self.image, self.delivery, self.link, self.seed = image, delivery, link, seed
+        data = self.pcapng()
+        super().__init__(read_columns(data), name=f"{delivery} of {image.version}", data=data)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the server found the update successful."""
+        return self.report.outcome == "succeeded"
+
+    def pcapng(self, *, side: Side = "server") -> bytes:
+        """The capture as a pcapng file.
+
+        Parameters
+        ----------
+        side : {"server", "device", "both"}
+            Whose side of the link; both stand in one file as two interfaces. Datagrams that were lost on the way are
+            seen by their sender alone, with a packet comment that says so.
+
+        Raises
+        ------
+        BadInput
+            For another side.
+        """
+        if side not in _SIDES:
+            raise BadInput(f"side is {side!r}; 'server', 'device' or 'both' is expected")
+        sides = _SIDES[side]
+        seen = sorted((one for one in self._sightings if one.side in sides), key=lambda one: one.time_ns)
+        packets = [_packet(one, sides.index(one.side)) for one in seen]
+        return pcapng_bytes(packets, interfaces=[Interface(name) for name in sides])
+
+    def save(self, path: str | os.PathLike[str], *, side: Side = "server") -> None:
+        """Write the capture as pcapng: beside the target, then moved into place."""
+        write_beside(path, self.pcapng(side=side))
+
+    def device_side(self) -> Capture:
+        """The same run as the device's side of the link saw it."""
+        return Capture.from_bytes(self.pcapng(side="device"), name=f"{self.name}, device's side")
+
+    def __str__(self) -> str:
+        return f"{self.report.outcome}: {self.report.sentence}\n{super().__str__()}"
+
+    def _repr_html_(self) -> str:
+        report = f"<p><b>{html.escape(self.report.outcome)}</b>: {html.escape(self.report.sentence)}</p>"
+        return report + super()._repr_html_()
+
+
+def _packet(seen: Sighting, interface: int) -> Packet:
+    """A sighting as a packet of the file."""
+    return Packet(seen.time_ns, udp_packet(seen.source, seen.destination, seen.payload), interface, seen.note)

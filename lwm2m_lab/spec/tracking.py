@@ -1,0 +1,142 @@
+"""The judge's side of the relation: which states a device may be in, given what was seen.
+
+States are sampled: between two sightings a device passes through states that nobody saw. The tracker keeps every
+(state, result) pair that a path of permitted rules can have led to; a sighting that none explains is a violation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lwm2m_lab.spec.objects import State, UpdateResult
+from lwm2m_lab.spec.rules import INTERNAL, RULES, VERSIONS, Event
+
+__all__ = ["Tracker"]
+
+Status = tuple[State, UpdateResult]
+_EVERYTHING = frozenset((state, result) for state in State for result in UpdateResult)
+
+
+class Tracker:
+    """Follows one device through requests and sightings.
+
+    Every reading of every ambiguity is allowed, so what the tracker refuses no reading permits.
+
+    Parameters
+    ----------
+    versions : iterable of str
+        Object versions that the device may have: one if it declared it, all of them if not.
+
+    Examples
+    --------
+    >>> tracker = Tracker(["1.1"])
+    >>> tracker.saw_state(State.IDLE), tracker.request(Event.UPDATE, accepted=False), tracker.saw_state(State.UPDATING)
+    (True, None, False)
+    """
+
+    def __init__(self, versions: Iterable[str] = VERSIONS) -> None:
+        self._rules = [rule for rule in RULES if rule.versions & set(versions)]
+        self._possible: set[Status] = set(_EVERYTHING)
+        # What was possible at any time since the last sighting of each resource: a notification may come late.
+        self._states_since: set[State] = set(State)
+        self._results_since: set[UpdateResult] = set(UpdateResult)
+
+    @property
+    def states(self) -> list[State]:
+        """The states that the device may be in now."""
+        return sorted({state for state, _ in self._after_internal()})
+
+    def request(self, event: Event, *, accepted: bool | None) -> None:
+        """A request and whether it was answered 2.xx; None where no answer was seen.
+
+        A request that was accepted in a state in which it is no trigger leaves nothing possible but what follows it
+        from anywhere: `explains` says whether it may have been accepted.
+        """
+        before = self._after_internal()
+        taken = self._taken(event, before)
+        if accepted is None:
+            self._set(before | taken)
+        elif accepted:
+            self._set(taken or self._taken(event, set(_EVERYTHING)))
+        else:
+            # A refusal of a Write may carry the failure of the process with it (A3, A9, A15).
+            self._set(before | (self._close(taken) if event in (Event.FIRST_BLOCK, Event.PACKAGE) else set()))
+
+    def explains(self, event: Event) -> bool:
+        """Whether the device may be in a state in which this request is a trigger."""
+        return bool(self._taken(event, self._after_internal()))
+
+    def reboot(self) -> None:
+        """A new registration was seen: what survives a reboot is not specified (A6)."""
+        before = self._after_internal()
+        self._set(before | self._taken(Event.REBOOT, before))
+
+    def saw_state(self, state: State, *, may_be_late: bool = False) -> bool:
+        """A sighting of State; False where no permitted path leads there. A notification may be of a moment ago."""
+        now = self._after_internal()
+        fitting = {status for status in now if status[0] == state}
+        # A push that does not show State 1 looks Idle until it is complete (A4).
+        hidden = {status for status in now if state == State.IDLE and status[0] == State.DOWNLOADING}
+        good = bool(fitting or hidden) or (may_be_late and state in self._states_since)
+        if fitting or hidden:
+            self._possible = fitting | hidden
+        elif not good:
+            self._possible = {status for status in _EVERYTHING if status[0] == state}
+        self._states_since = {status[0] for status in self._possible}
+        return good
+
+    def saw_result(self, result: UpdateResult, *, may_be_late: bool = False) -> bool:
+        """A sighting of Update Result; False where no permitted path leads there."""
+        now = self._after_internal()
+        fitting = {status for status in now if status[1] == result}
+        good = bool(fitting) or (may_be_late and result in self._results_since)
+        if fitting:
+            self._possible = fitting
+        elif not good:
+            self._possible = {status for status in _EVERYTHING if status[1] == result}
+        self._results_since = {status[1] for status in self._possible}
+        return good
+
+    def _set(self, possible: set[Status]) -> None:
+        self._possible = possible
+        self._states_since |= {state for state, _ in possible}
+        self._results_since |= {result for _, result in possible}
+
+    def _after_internal(self) -> set[Status]:
+        """The pairs after any number of events that no request causes."""
+        closed = self._close(self._possible)
+        self._states_since |= {state for state, _ in closed}
+        self._results_since |= {result for _, result in closed}
+        return closed
+
+    def _close(self, statuses: set[Status]) -> set[Status]:
+        found, pending = set(statuses), list(statuses)
+        while pending:
+            state, result = pending.pop()
+            for rule in self._rules:
+                if rule.source != state or rule.event not in INTERNAL or not _allows(rule.results, result):
+                    continue
+                for after, new in rule.outcomes:
+                    status = (after, result if new is None else new)
+                    if status not in found:
+                        found.add(status)
+                        pending.append(status)
+        return found
+
+    def _taken(self, event: Event, before: set[Status]) -> set[Status]:
+        """The pairs that a request leads to where it is a trigger; the old result may stay visible (A8)."""
+        found: set[Status] = set()
+        for rule in self._rules:
+            if rule.event != event:
+                continue
+            for state, result in before:
+                if rule.source == state and _allows(rule.results, result):
+                    for after, new in rule.outcomes:
+                        found.add((after, result if new is None else new))
+                        if "A8" in rule.ambiguities:
+                            found.add((after, result))
+        return found
+
+
+def _allows(results: frozenset[UpdateResult] | None, result: UpdateResult) -> bool:
+    return results is None or result in results

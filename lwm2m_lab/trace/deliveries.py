@@ -1,0 +1,392 @@
+"""Deliveries: the Writes that begin an update, with the blocks, downloads and answers that belong to each.
+
+A push is all Block1 transfers to ``/5/0/0`` until its final answer: a block 0 sent again, or blocks that go on
+elsewhere, restart or resume what is still open. A pull is a Write of ``/5/0/1`` and the GETs that follow it. A device
+may download from another port than it registered from; the GETs are found by the URI, and where several devices behind
+one address fetch the same URI at once, the flows are given out in the order of the Writes.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import urllib.parse
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pandas as pd
+
+from lwm2m_lab.trace import transfers
+from lwm2m_lab.wire import values
+from lwm2m_lab.wire.image import ImageInfo, read_image
+
+if TYPE_CHECKING:
+    from lwm2m_lab.trace.capture import Capture
+
+__all__ = ["Delivery", "build_deliveries"]
+
+_POST, _PUT, _IPATCH, _GET = 2, 3, 7, 1
+PACKAGE, PACKAGE_URI = "/5/0/0", "/5/0/1"
+RESET_VALUES = (b"\0", b"")
+
+
+@dataclass
+class Delivery:
+    """One delivery of a package.
+
+    Attributes
+    ----------
+    endpoint, kind : str
+    first_frame, last_frame : int
+        The first Write, and the last frame of the delivery itself.
+    accepted : bool or None
+        Whether its final answer was 2.xx; None where none was seen.
+    final_code, refused_by : str or None
+        That answer, and who gave it where it is an error: ``"device"`` or ``"repository"``.
+    image : bytes or None
+        The package, unwrapped; None where a byte is missing.
+    uri : str or None
+        The Package URI of a pull.
+    resets : list of int
+        Frames of later Writes of the reset value that were answered 2.04.
+    unanswered : (int, int) or None
+        Frame and copies of the last request where it was never answered.
+    exchanges : list of int
+        Positions in the exchanges of the capture.
+    request_frames : list of int
+    block_sizes : tuple of int
+    """
+
+    endpoint: str
+    kind: Literal["push", "pull"]
+    first_frame: int
+    last_frame: int
+    accepted: bool | None = None
+    final_code: str | None = None
+    refused_by: str | None = None
+    image: bytes | None = None
+    uri: str | None = None
+    resets: list[int] = field(default_factory=list)
+    unanswered: tuple[int, int] | None = None
+    unanswered_what: str = ""
+    exchanges: list[int] = field(default_factory=list)
+    request_frames: list[int] = field(default_factory=list)
+    block_sizes: tuple[int, ...] = ()
+    is_open: bool = True
+    first_refusal: tuple[str, int] | None = None
+
+    @functools.cached_property
+    def sha256(self) -> str | None:
+        """Of the image, in hex."""
+        return None if self.image is None else hashlib.sha256(self.image).hexdigest()
+
+    @functools.cached_property
+    def info(self) -> ImageInfo | None:
+        """What the image says of itself; None where it is not whole or of no format that the lab knows."""
+        return None if self.image is None else read_image(self.image)
+
+
+@dataclass(frozen=True)
+class _Write:
+    """One Write to Object 5 that concerns the package: a block-wise body, one message, a URI, or a reset."""
+
+    kind: Literal["push", "uri", "reset"]
+    exchange: int
+    frame: int
+    endpoint: str
+    accepted: bool | None
+    code: str | None
+    uri: str = ""
+    blocks: pd.DataFrame | None = None
+    body: bytes | None = None
+    form: int = -1
+
+
+def build_deliveries(capture: Capture) -> list[Delivery]:
+    """The deliveries of a capture, in the order of their first Writes."""
+    table: pd.DataFrame = capture._wire[0]
+    deliveries: list[Delivery] = []
+    current: dict[str, Delivery] = {}
+    pending: list[tuple[Delivery, list[pd.DataFrame]]] = []
+    endings = _endings(capture)
+    for write in sorted(_writes(capture, table), key=lambda one: one.frame):
+        last = current.get(write.endpoint)
+        if last is not None and any(last.last_frame < frame < write.frame for frame in endings.get(write.endpoint, ())):
+            last.is_open = False
+        if write.kind == "reset":
+            if last is not None and write.accepted:
+                last.resets.append(write.frame)
+                last.is_open = False
+            continue
+        kind: Literal["push", "pull"] = "push" if write.kind == "push" else "pull"
+        continued = last is not None and last.is_open and last.kind == kind and (last.uri or "") == write.uri
+        if last is None or not continued:
+            last = Delivery(write.endpoint, kind, write.frame, write.frame, uri=write.uri or None)
+            deliveries.append(last)
+            current[write.endpoint] = last
+            pending.append((last, []))
+        parts = next(found for one, found in pending if one is last)
+        if kind == "push":
+            _add_push(capture, table, last, write, parts)
+        else:
+            _add_uri(table, last, write)
+    _add_pulls(capture, table, deliveries)
+    return deliveries
+
+
+def _endings(capture: Capture) -> dict[str, list[int]]:
+    """Frames in which a device reports that a delivery has ended badly, by endpoint."""
+    timeline = capture.timeline
+    chosen = timeline[(timeline["path"] == "/5/0/5") & timeline["value"].isin([2, 3, 4, 5, 6, 7, 8, 9, 10])]
+    # An old result that is read again ends nothing: only its first sighting does.
+    changed = chosen[chosen.groupby("endpoint")["value"].shift() != chosen["value"]] if len(chosen) else chosen
+    return {str(name): group["frame"].tolist() for name, group in changed.groupby("endpoint")}
+
+
+# ---------------------------------------------------------------- the Writes
+
+
+def _writes(capture: Capture, table: pd.DataFrame) -> Iterator[_Write]:
+    paths = capture.columns.categories["uri_path"]
+    blocks = capture._blocks
+    package = (
+        blocks[(blocks["kind"] == "block1") & blocks["_path"].isin([_index(paths, PACKAGE)])] if len(blocks) else blocks
+    )
+    for _, group in package.groupby("transfer", sort=True) if len(package) else ():
+        yield _push_write(capture, table, group)
+    wanted = [_index(paths, name) for name in (PACKAGE, PACKAGE_URI, "/5/0", "/5")]
+    form = table["content_format"].to_numpy()
+    code = table["_code"].to_numpy()
+    # A POST without Content-Format is an Execute (A11).
+    write = (code == _PUT) | ((code == _POST) & (form >= 0))
+    composite = (code == _IPATCH) & (table["_path"] < 0).to_numpy()
+    single = (table["block1_num"] < 0).to_numpy()
+    chosen = np.nonzero(((write & table["_path"].isin(wanted).to_numpy()) | composite) & single)[0]
+    for at in chosen.tolist():
+        yield from _single_writes(capture, table, at)
+
+
+def _index(paths: list[str], path: str) -> int:
+    return paths.index(path) if path in paths else -2
+
+
+def _push_write(capture: Capture, table: pd.DataFrame, group: pd.DataFrame) -> _Write:
+    """A block-wise Write of the package, or of its reset value."""
+    first, last = group.iloc[0], group.iloc[-1]
+    at = int(first["_exchange"])
+    body = None
+    if len(group) == 1 and not bool(first["more"]):
+        raw = capture.columns.payload(int(first["_carrier"]))
+        body = values.unwrap_package(raw, None if first["_form"] < 0 else int(first["_form"]))
+    code = last["response_code"]
+    if body in RESET_VALUES:
+        return _Write("reset", at, int(first["frame"]), str(first["endpoint"]), _is_success(code), code)
+    return _Write("push", at, int(first["frame"]), str(first["endpoint"]), None, code, blocks=group)
+
+
+def _single_writes(capture: Capture, table: pd.DataFrame, at: int) -> Iterator[_Write]:
+    """The Writes in one message; a Write to the instance, or a composite one, may carry several resources."""
+    row = int(table["_row"].iat[at])
+    frame, endpoint, code = int(table["frame"].iat[at]), str(table["endpoint"].iat[at]), table["response_code"].iat[at]
+    number, form = int(table["_path"].iat[at]), int(table["content_format"].iat[at])
+    path = capture.columns.categories["uri_path"][number] if number >= 0 else "/"
+    payload, accepted = capture.columns.payload(row), _is_success(code)
+    if path == PACKAGE:
+        body = values.unwrap_package(payload, None if form < 0 else form)
+        kind: Literal["push", "reset"] = "reset" if body in RESET_VALUES else "push"
+        yield _Write(kind, at, frame, endpoint, accepted, code, body=body, form=form)
+        return
+    try:
+        entries = values.decode(payload, content_format=None if form < 0 else form, path=path)
+    except values.Undecodable:
+        entries = [values.Entry(path, None)] if path == PACKAGE_URI else []
+    for entry in entries:
+        if entry.path == PACKAGE_URI:
+            uri = values.as_text(entry.value)
+            if uri == "":
+                yield _Write("reset", at, frame, endpoint, accepted, code)
+            else:
+                yield _Write("uri", at, frame, endpoint, accepted, code, uri=uri or "?")
+        elif entry.path == PACKAGE and isinstance(entry.value, bytes):
+            kind = "reset" if entry.value in RESET_VALUES else "push"
+            yield _Write(kind, at, frame, endpoint, accepted, code, body=entry.value)
+
+
+def _is_success(code: object) -> bool | None:
+    return code.startswith("2.") if isinstance(code, str) else None
+
+
+# ---------------------------------------------------------------- push
+
+
+def _add_push(
+    capture: Capture, table: pd.DataFrame, delivery: Delivery, write: _Write, parts: list[pd.DataFrame]
+) -> None:
+    """Add a transfer, a part of one, or a package in one message."""
+    if write.blocks is None:
+        delivery.image = write.body
+        positions = [write.exchange]
+        ended = write.code is not None
+    else:
+        parts.append(write.blocks)
+        positions = [int(one) for one in write.blocks["_exchange"]]
+        delivery.image = _package(capture, parts)
+        delivery.block_sizes = _runs([*delivery.block_sizes, *write.blocks["size"].tolist()])
+        refused = write.blocks[write.blocks["response_code"].str.startswith(("4.", "5.")).fillna(False)]
+        if len(refused) and delivery.first_refusal is None:
+            delivery.first_refusal = (str(refused["response_code"].iat[0]), int(refused["response_frame"].iat[0]))
+        last = write.blocks.iloc[-1]
+        # 2.31 is no final answer; an error ends the transfer at whatever block it comes.
+        ended = isinstance(write.code, str) and (not bool(last["more"]) or write.code.startswith(("4.", "5.")))
+    _extend(table, delivery, positions)
+    delivery.final_code = write.code if ended else None
+    delivery.accepted = _is_success(delivery.final_code)
+    delivery.refused_by = "device" if delivery.accepted is False else None
+    # 4.08 asks for the body again, 4.13 with Block1 for smaller blocks: what follows is the same delivery.
+    delivery.is_open = delivery.accepted is None or delivery.final_code in ("4.08", "4.13")
+    _note_unanswered(table, delivery, positions[-1], f"block {_number(write)} of the push")
+
+
+def _number(write: _Write) -> int:
+    return 0 if write.blocks is None else int(write.blocks["num"].iloc[-1])
+
+
+def _package(capture: Capture, parts: list[pd.DataFrame]) -> bytes | None:
+    """The image in the last transfer, or in all of them together where it was resumed."""
+    for blocks in (parts[-1], pd.concat(parts)):
+        body = transfers.body_of(capture.columns, blocks)
+        if body is not None:
+            form = int(blocks["_form"].iloc[0])
+            return values.unwrap_package(body, None if form < 0 else form)
+    return None
+
+
+# ---------------------------------------------------------------- pull
+
+
+def _add_uri(table: pd.DataFrame, delivery: Delivery, write: _Write) -> None:
+    """Add a Write of the Package URI."""
+    _extend(table, delivery, [write.exchange])
+    delivery.accepted = False if write.accepted is False else None
+    delivery.final_code = write.code if write.accepted is False else None
+    delivery.refused_by = "device" if write.accepted is False else None
+    delivery.is_open = write.accepted is not False
+    _note_unanswered(table, delivery, write.exchange, "the Write of the Package URI")
+
+
+def _add_pulls(capture: Capture, table: pd.DataFrame, deliveries: list[Delivery]) -> None:
+    """Give each accepted Package URI its GETs."""
+    paths = capture.columns.categories["uri_path"]
+    gets = table[(table["_code"] == _GET).to_numpy() & ~table["_path"].isin(_managed(paths)).to_numpy()]
+    if not len(gets):
+        return
+    taken: set[tuple[int, int]] = set()
+    for delivery in deliveries:
+        if delivery.kind != "pull" or delivery.accepted is False or not delivery.uri:
+            continue
+        later = [one.first_frame for one in deliveries if one.endpoint == delivery.endpoint]
+        until = min((frame for frame in later if frame > delivery.first_frame), default=None)
+        found = _flow(capture, table, gets, delivery, until, taken)
+        if found is not None:
+            _add_download(capture, table, delivery, found)
+
+
+def _managed(paths: list[str]) -> list[int]:
+    """Paths of a device's own resources: nobody downloads an image there."""
+    return [number for number, path in enumerate(paths) if path[1:].split("/", 1)[0].isdecimal()]
+
+
+def _flow(
+    capture: Capture,
+    table: pd.DataFrame,
+    gets: pd.DataFrame,
+    delivery: Delivery,
+    until: int | None,
+    taken: set[tuple[int, int]],
+) -> pd.DataFrame | None:
+    """The GETs of one download: from the device's own port, else from its address, else from anywhere."""
+    columns = capture.columns
+    addresses = columns.categories["src"]
+    path, port = _target(delivery.uri or "")
+    here = gets[gets["frame"] > delivery.first_frame]
+    if until is not None:
+        here = here[here["frame"] < until]
+    asked = {number for number, name in enumerate(columns.categories["uri_path"]) if name == path}
+    # A path that was cut off on the way (F10) is the beginning of the one written.
+    cut = {n for n, name in enumerate(columns.categories["uri_path"]) if len(name) > 1 and path.startswith(name)}
+    own = addresses[int(table["_device"].iat[delivery.exchanges[0]])]
+    for wanted in (asked, cut):
+        flows = here[here["_path"].isin(wanted)].groupby(["_src", "_dst"], sort=False)
+        ranked = []
+        for (src, dst), group in flows:
+            if (src, dst) in taken or not addresses[dst].endswith(f":{port}"):
+                continue
+            near = 0 if addresses[src] == own else 1 if _host(addresses[src]) == _host(own) else 2
+            ranked.append((near, int(group["frame"].iloc[0]), (src, dst), group))
+        if ranked:
+            near, _, key, group = min(ranked, key=lambda one: one[:2])
+            if near:
+                taken.add(key)
+            return group
+    return None
+
+
+def _host(address: str) -> str:
+    return address.rsplit(":", 1)[0]
+
+
+def _target(uri: str) -> tuple[str, int]:
+    """Path and port of a Package URI; an unreadable one has neither."""
+    try:
+        parts = urllib.parse.urlsplit(uri)
+        return urllib.parse.unquote(parts.path) or "/", parts.port or 5683
+    except ValueError:
+        return "", 0
+
+
+def _add_download(capture: Capture, table: pd.DataFrame, delivery: Delivery, gets: pd.DataFrame) -> None:
+    """Add the GETs of a download, and the image they brought."""
+    positions = [int(at) for at in gets.index]
+    _extend(table, delivery, positions)
+    blocks = capture._blocks
+    mine = blocks[(blocks["kind"] == "block2") & blocks["_exchange"].isin(positions)]
+    last = gets.iloc[-1]
+    code = last["response_code"]
+    if len(mine):
+        groups = [group for _, group in mine.groupby("transfer", sort=True)]
+        delivery.image = _package(capture, groups)
+        delivery.block_sizes = _runs(mine.sort_values("frame")["size"].tolist())
+        whole = delivery.image is not None
+    else:
+        whole = code == "2.05"
+        if whole:
+            delivery.image = capture.columns.payload(int(last["_response"]))
+    error = isinstance(code, str) and code.startswith(("4.", "5."))
+    delivery.final_code = code if whole or error else None
+    delivery.accepted = _is_success(delivery.final_code)
+    delivery.refused_by = "repository" if delivery.accepted is False else None
+    path = capture.columns.categories["uri_path"][int(last["_path"])]
+    _note_unanswered(table, delivery, positions[-1], f"GET {path}")
+
+
+# ---------------------------------------------------------------- both
+
+
+def _extend(table: pd.DataFrame, delivery: Delivery, positions: list[int]) -> None:
+    delivery.exchanges += positions
+    part = table.iloc[positions]
+    delivery.request_frames += [int(frame) for frame in part["frame"]]
+    delivery.last_frame = max(delivery.last_frame, int(part["_last_frame"].max()), int(part["response_frame"].max()))
+
+
+def _note_unanswered(table: pd.DataFrame, delivery: Delivery, at: int, what: str) -> None:
+    answered = int(table["_response"].iat[at]) >= 0
+    delivery.unanswered = None if answered else (int(table["frame"].iat[at]), int(table["_copies"].iat[at]))
+    delivery.unanswered_what = what
+
+
+def _runs(sizes: list[int]) -> tuple[int, ...]:
+    """Sizes with repeats dropped."""
+    return tuple(int(size) for at, size in enumerate(sizes) if at == 0 or size != sizes[at - 1])

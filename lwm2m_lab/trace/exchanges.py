@@ -1,0 +1,165 @@
+"""Requests with their responses: who asked, who answered, how long it took, what was sent again.
+
+Everything is done on the integer columns of `wire`: copies are grouped by sorting, responses find their request by
+sorting both together and carrying the last request of each key forward.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lwm2m_lab.wire import Columns
+
+__all__ = ["EXCHANGE_COLUMNS", "EXCHANGE_LIFETIME", "build_exchanges", "seconds"]
+
+#: A message id names one message between two endpoints for this long (RFC 7252, 4.8.2), seconds.
+EXCHANGE_LIFETIME = 247.0
+EXCHANGE_COLUMNS = (
+    "endpoint", "frame", "time", "src", "dst", "type", "code", "uri_path", "uri_query", "token", "mid", "observe",
+    "block1_num", "block2_num", "response_frame", "response_time", "response_code", "rtt_s", "retransmissions",
+    "duplicates",
+)  # fmt: skip
+
+Ints = NDArray[np.int64]
+
+
+def seconds(columns: Columns) -> NDArray[np.float64]:
+    """Seconds since the first message of the capture."""
+    time: Ints = columns["time"]
+    return (time - time[0]) / 1e9 if len(time) else np.zeros(0)
+
+
+def _group(*columns: NDArray[Any]) -> Ints:
+    """One integer for each distinct combination."""
+    combined = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        _, codes = np.unique(column, return_inverse=True)
+        combined = combined * (int(codes.max(initial=0)) + 1) + codes
+        _, combined = np.unique(combined, return_inverse=True)
+    return combined.astype(np.int64)
+
+
+def first_copies(columns: Columns, rows: Ints) -> tuple[Ints, Ints, Ints]:
+    """The first and the last row of each message among `rows`, and how often it was sent in all.
+
+    Copies have the same source, destination, message id, code and token within EXCHANGE_LIFETIME of the first one.
+    """
+    if not rows.size:
+        return rows, rows, np.zeros(0, np.int64)
+    key = _group(*(columns[name][rows] for name in ("src", "dst", "mid", "code", "token")))
+    order = np.lexsort((rows, key))
+    key, ordered = key[order], rows[order]
+    time = columns["time"][ordered] / 1e9
+    starts = np.ones(len(ordered), bool)
+    starts[1:] = (key[1:] != key[:-1]) | (np.diff(time) > EXCHANGE_LIFETIME)
+    bounds = np.append(np.nonzero(starts)[0], len(ordered))
+    first, last, copies = ordered[starts], ordered[bounds[1:] - 1], np.diff(bounds)
+    back = np.argsort(first, kind="stable")
+    return first[back], last[back], copies[back]
+
+
+def _last_before(request_key: Ints, request_row: Ints, response_key: Ints, response_row: Ints) -> Ints:
+    """For each response the position of the last request with the same key before it; -1 where there is none."""
+    keys = np.concatenate([request_key, response_key])
+    rows = np.concatenate([request_row, response_row])
+    position = np.concatenate([np.arange(len(request_row)), np.full(len(response_row), -1)])
+    order = np.lexsort((rows, keys))
+    keys, position = keys[order], position[order]
+    # Carry forward the last request within each key: positions are found by the running maximum of where they stand.
+    at = np.where(position >= 0, np.arange(len(order)), -1)
+    start_of_key = np.maximum.accumulate(np.where(np.append(True, keys[1:] != keys[:-1]), np.arange(len(keys)), 0))
+    last = np.maximum.accumulate(at)
+    found = np.where(last >= start_of_key, position[np.maximum(last, 0)], -1)
+    result = np.full(len(order), -1)
+    result[order] = found
+    return result[len(request_row) :]
+
+
+def build_exchanges(columns: Columns) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The exchanges, and the further responses that observations brought.
+
+    Returns
+    -------
+    exchanges : DataFrame
+        One row a request, copies merged, with integer codes of `columns` in ``_src``, ``_dst``, ``_path`` and so on.
+    notifications : DataFrame
+        One row a notification: ``_row`` and the position of its observation in `exchanges`.
+    """
+    code, kind = columns["code"], columns["type"]
+    good = columns["mid"] >= 0
+    requests, repeated, copies = first_copies(columns, np.nonzero(good & (code > 0) & (code < 32))[0])
+    responses, _, answers = first_copies(columns, np.nonzero(good & (code >= 64) & (code < 192))[0])
+    both = np.concatenate([requests, responses])
+    split = len(requests)
+    # A response carries the token back the other way: the same endpoints with source and destination swapped.
+    near = np.concatenate([columns["src"][requests], columns["dst"][responses]])
+    far = np.concatenate([columns["dst"][requests], columns["src"][responses]])
+    by_token = _group(near, far, columns["token"][both])
+    by_mid = _group(by_token, columns["mid"][both])
+    piggybacked = kind[responses] == 2
+    matched = np.where(
+        piggybacked,
+        _last_before(by_mid[:split], requests, by_mid[split:], responses),
+        _last_before(by_token[:split], requests, by_token[split:], responses),
+    )
+    table = _table(columns, requests, copies)
+    table["_last_frame"] = columns["frame"][repeated]
+    first = _first_responses(matched, responses, len(requests))
+    _add_responses(table, columns, first, answers, responses)
+    observed = columns["observe"][requests] == 0
+    later = (matched >= 0) & (first[np.maximum(matched, 0)] != responses) & observed[np.maximum(matched, 0)]
+    # A registration that is renewed with the same token, and its own copies, are no news.
+    notifications = pd.DataFrame({"_row": responses[later], "_exchange": matched[later]})
+    return table, notifications
+
+
+def _first_responses(matched: Ints, responses: Ints, count: int) -> Ints:
+    """The row of the first response to each request; -1 where there is none."""
+    first = np.full(count, -1, np.int64)
+    there = np.nonzero(matched >= 0)[0][::-1]
+    # Written backwards, so that the earliest one stays.
+    first[matched[there]] = responses[there]
+    return first
+
+
+def _table(columns: Columns, requests: Ints, copies: Ints) -> pd.DataFrame:
+    time = seconds(columns)
+    table = pd.DataFrame(
+        {
+            "frame": columns["frame"][requests],
+            "time": time[requests],
+            "_row": requests,
+            "_src": columns["src"][requests],
+            "_dst": columns["dst"][requests],
+            "_code": columns["code"][requests],
+            "_type": columns["type"][requests],
+            "_path": columns["uri_path"][requests],
+            "_query": columns["uri_query"][requests],
+            "_token": columns["token"][requests],
+            "_copies": copies,
+        }
+    )
+    for name in ("mid", "observe", "block1_num", "block2_num", "content_format", "accept", "size1"):
+        table[name] = columns[name][requests]
+    table["retransmissions"] = np.where(table["_type"] == 0, copies - 1, 0)
+    return table
+
+
+def _add_responses(table: pd.DataFrame, columns: Columns, first: Ints, answers: Ints, responses: Ints) -> None:
+    """Columns of the response, and how often it was repeated."""
+    there = first >= 0
+    row = np.maximum(first, 0)
+    time = seconds(columns)
+    empty = not len(time)
+    table["_response"] = first
+    table["response_frame"] = np.where(there, 0 if empty else columns["frame"][row], -1)
+    table["response_time"] = np.where(there, np.nan if empty else time[row], np.nan)
+    table["_response_code"] = np.where(there, 0 if empty else columns["code"][row], -1).astype(np.int64)
+    table["rtt_s"] = table["response_time"] - table["time"]
+    repeats = np.zeros(len(time) + 1, np.int64)
+    repeats[responses] = answers - 1
+    table["duplicates"] = np.where(there, repeats[row], 0)

@@ -1,0 +1,215 @@
+"""`explain()`: what happened, why, and which clause, in words and in the JSON of the contract."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from lwm2m_lab.errors import BadInput
+from lwm2m_lab.trace.capture import Capture, read
+from lwm2m_lab.trace.findings import Finding, Verdict, findings_of
+from lwm2m_lab.trace.updates import Update
+
+__all__ = ["Explanation", "explain"]
+
+#: Causes before consequences: who or what is behind it, then certainty.
+_PARTY_ORDER = {"network": 0, "repository": 1, "server": 2, "device": 3}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a capture says, in words.
+
+    Attributes
+    ----------
+    capture : Capture
+    updates : tuple of Update
+    findings : tuple of Finding
+        All of them, failures and open questions first.
+    """
+
+    capture: Capture
+    updates: tuple[Update, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def sentence(self) -> str:
+        """One sentence for each update; what there is instead, where there is none."""
+        if self.updates:
+            return " ".join(_sentence(update) for update in self.updates)
+        return self._nothing()
+
+    @property
+    def problems(self) -> tuple[Finding, ...]:
+        """The findings that fail or leave something open."""
+        return tuple(one for one in self.findings if one.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE))
+
+    def of_endpoint(self, endpoint: str) -> Explanation:
+        """The same for one endpoint alone.
+
+        Raises
+        ------
+        BadInput
+            Where no update is of that endpoint.
+        """
+        updates = tuple(one for one in self.updates if one.endpoint == endpoint)
+        if not updates:
+            there = ", ".join(dict.fromkeys(one.endpoint for one in self.updates)) or "none"
+            raise BadInput(f"{self.capture.name} has no update of {endpoint!r}; those there are of {there}")
+        return Explanation(self.capture, updates, tuple(one for one in self.findings if one.endpoint == endpoint))
+
+    def _nothing(self) -> str:
+        capture = self.capture
+        encrypted = f"encrypted: {capture.encrypted_records} records"
+        if not capture.columns.rows:
+            if capture.encrypted_records:
+                return f"{encrypted}; the key (or a key log) of the session would show what they carry."
+            return f"No CoAP message in {capture.columns.packets} packets."
+        if capture.encrypted_records:
+            return f"No firmware update in {capture.columns.rows} clear CoAP messages; {encrypted}."
+        return f"No firmware update in {capture.columns.rows} CoAP messages: no Write to /5/0/0 or /5/0/1."
+
+    def to_dict(self, *, all_findings: bool = False) -> dict[str, Any]:
+        """The JSON of the contract, schema 1."""
+        shown = self.findings if all_findings else self.problems
+        return {
+            "schema": 1,
+            "file": self.capture.name,
+            "messages": self.capture.columns.rows,
+            "encrypted_records": self.capture.encrypted_records,
+            "updates": [update.to_dict() for update in self.updates],
+            "findings": [finding.to_dict() for finding in shown],
+        }
+
+    def to_json(self, *, all_findings: bool = False) -> str:
+        """The same as text."""
+        return json.dumps(self.to_dict(all_findings=all_findings), indent=2, default=_plain)
+
+    def __str__(self) -> str:
+        capture = self.capture
+        lines = [f"{capture.name}: {capture.columns.rows} CoAP messages in {capture.columns.packets} packets"]
+        if capture.encrypted_records:
+            lines.append(f"encrypted: {capture.encrypted_records} records")
+        lines += [f"note: {note}" for note in capture.notes]
+        if not self.updates:
+            lines.append(self._nothing())
+        for update in self.updates:
+            lines += ["", _sentence(update)]
+            lines += [f"  {line}" for line in _facts(update)]
+            mine = [one for one in self.problems if one.endpoint == update.endpoint and _within(one, update)]
+            lines += [f"  {finding}" for finding in mine]
+        return "\n".join(_printable(line) for line in lines)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        head = [self.capture.name, *(f"note: {note}" for note in self.capture.notes)]
+        if self.capture.encrypted_records:
+            head.append(f"encrypted: {self.capture.encrypted_records} records")
+        text = "<br>".join(html.escape(line) for line in head)
+        sentences = "".join(f"<p><b>{html.escape(_sentence(update))}</b></p>" for update in self.updates)
+        if not self.updates:
+            sentences = f"<p><b>{html.escape(self._nothing())}</b></p>"
+        return f"<p>{text}</p>{sentences}{_findings_html(self.problems)}"
+
+
+def _findings_html(findings: tuple[Finding, ...]) -> str:
+    if not findings:
+        return ""
+    rows = [
+        {
+            "rule": one.rule,
+            "verdict": f"{one.verdict}, {one.certainty}",
+            "party": one.party,
+            "sentence": one.sentence,
+            "clause": one.clause,
+            "frames": ", ".join(map(str, one.frames[:8])),
+        }
+        for one in findings
+    ]
+    with pd.option_context("display.max_colwidth", None):
+        return str(pd.DataFrame(rows).to_html(index=False, escape=True, border=0))
+
+
+def _plain(value: Any) -> Any:
+    """numpy's numbers as Python's."""
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def _within(finding: Finding, update: Update) -> bool:
+    return not finding.frames or any(update.frames[0] <= frame < update.until for frame in finding.frames)
+
+
+def _sentence(update: Update) -> str:
+    """What happened and why, with frame numbers."""
+    first, last = update.frames
+    size = f"{update.image_size} bytes" if update.image_size is not None else "a package that never came whole"
+    what = f"{update.endpoint}: the {update.delivery} of {size} (frames {first} to {last}) {_OUTCOMES[update.outcome]}"
+    if update.outcome == "succeeded":
+        before, after = update.firmware_version_before, update.firmware_version_after
+        if after is not None and after != before:
+            what += f": /3/0/3 went from {before or 'unknown'} to {after}"
+        elif after is not None:
+            what += f", and /3/0/3 is {after} as before"
+    return f"{what}; {update.cause}." if update.cause else f"{what}."
+
+
+_OUTCOMES = {
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "cancelled": "was cancelled",
+    "deferred": "was deferred",
+    "unfinished": "is unfinished",
+}
+
+
+def _facts(update: Update) -> list[str]:
+    """The lines under the sentence."""
+    facts = [
+        f"outcome {update.outcome}, verdict on the device: {update.verdict}",
+        f"State {' -> '.join(map(str, update.states)) or 'not seen'}; "
+        f"Update Result {' -> '.join(map(str, update.results)) or 'not seen'}",
+        f"/3/0/3 Firmware Version {' -> '.join(update.firmware_versions) or 'not seen'}; "
+        f"/5/0/7 PkgVersion {' -> '.join(update.pkg_versions) or 'not seen'}",
+    ]
+    if update.image_sha256:
+        version = update.evidence.info
+        said = f", MCUboot version {version.version}, hash {_HASH[version.hash_valid]}" if version else ""
+        facts.append(f"image {update.image_size} bytes, SHA-256 {update.image_sha256[:16]}…{said}")
+    if update.retransmissions:
+        facts.append(f"{update.retransmissions} retransmissions")
+    return facts
+
+
+_HASH = {True: "valid", False: "does not match", None: "absent"}
+
+
+def _printable(line: str) -> str:
+    """Control characters of a capture must not reach a terminal."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
+
+
+def explain(capture: Capture | str | os.PathLike[str]) -> Explanation:
+    """Say what a capture shows: every update, how it went, why, and whether the device conforms.
+
+    Parameters
+    ----------
+    capture : Capture, or what `read` takes
+
+    Examples
+    --------
+    >>> print(explain("anjay-pull-coap-404").sentence)
+    urn:dev:anjay-1: the pull of a package that never came whole (frames 15 to 39) failed; the repository answered ...
+    """
+    if not isinstance(capture, Capture):
+        capture = read(capture)
+    findings = findings_of(capture)
+    order = {Verdict.FAIL: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASS: 2, Verdict.NOT_APPLICABLE: 3}
+    findings.sort(key=lambda one: (order[one.verdict], _PARTY_ORDER[one.party]))
+    return Explanation(capture, tuple(capture._updates), tuple(findings))

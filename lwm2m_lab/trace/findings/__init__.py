@@ -1,0 +1,23 @@
+"""Rules over the tables of a capture, and what they conclude.
+
+A rule is one small function: it is given a `Case` (one update, with its capture) and yields findings. The decorator
+`rule` names it and puts it into the registry; a rule of the user's own is five lines in a notebook.
+"""
+
+from lwm2m_lab.trace.findings import blockwise, firmware, message, version
+from lwm2m_lab.trace.findings.registry import RULES, Case, Finding, Rule, Verdict, findings_of, judge, rule
+
+__all__ = [
+    "RULES",
+    "Case",
+    "Finding",
+    "Rule",
+    "Verdict",
+    "blockwise",
+    "findings_of",
+    "firmware",
+    "judge",
+    "message",
+    "rule",
+    "version",
+]

@@ -1,0 +1,73 @@
+"""Rules of block-wise transfer (RFC 7959)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from lwm2m_lab.trace.findings.registry import Case, Conclusion, Verdict, rule
+
+__all__: list[str] = []
+
+
+def _blocks(case: Case) -> pd.DataFrame:
+    """The blocks of the delivery."""
+    table = case.capture._blocks
+    return table[table["_exchange"].isin(case.update.evidence.exchanges)].sort_values("frame")
+
+
+@rule("W6", "a block with M has the size that it names", clause="RFC 7959, 2.2", party="server")
+def payload_size(case: Case) -> Iterator[Conclusion]:
+    """Only the last block may be shorter."""
+    blocks = _blocks(case)
+    if not len(blocks):
+        return
+    wrong = blocks[blocks["more"] & (blocks["length"] != blocks["size"])]
+    for frame, length, size in wrong[["frame", "length", "size"]].itertuples(index=False):
+        yield Verdict.FAIL, f"the block in frame {frame} carries {length} bytes and names {size}", [frame]
+    if not len(wrong):
+        yield Verdict.PASS, f"{len(blocks)} blocks have the sizes they name", ()
+
+
+@rule("W7", "a body with a gap is not accepted", clause="RFC 7959, 2.5")
+def gap_accepted(case: Case) -> Iterator[Conclusion]:
+    """The final block of an incomplete body must be answered 4.08; blocks that were captured are what counts."""
+    blocks = _blocks(case)
+    evidence = case.update.evidence
+    if not len(blocks) or evidence.kind != "push" or not evidence.accepted:
+        return
+    useful = blocks.drop_duplicates("offset", keep="last").sort_values("offset")
+    ends = (useful["offset"] + useful["length"]).shift(fill_value=0)
+    gaps = useful[useful["offset"] > ends]
+    if not len(gaps):
+        yield Verdict.PASS, "the body has no gap", ()
+    else:
+        frame = int(gaps["frame"].iloc[0])
+        yield (
+            Verdict.INCONCLUSIVE,
+            f"{len(gaps)} gaps stand before the final 2.04, the first before frame {frame}; a capture at the other end "
+            "would tell whether the blocks were never sent",
+            [frame, evidence.last_frame],
+        )
+
+
+@rule("W11", "all blocks are of one version of the body", clause="RFC 7959, 2.4")
+def etag_changes(case: Case) -> Iterator[Conclusion]:
+    """Blocks with different ETags must not be put together."""
+    blocks = _blocks(case)
+    pulled = blocks[(blocks["kind"] == "block2") & (blocks["_etag"] >= 0)]
+    if not len(pulled):
+        return
+    changed = pulled[(pulled["_etag"] != pulled["_etag"].shift()) & (pulled["_etag"].shift().notna())]
+    mixed = changed[changed["num"] > 0]
+    if len(mixed) and (case.timeline["path"] == "/5/0/3").any() and (case.values("/5/0/3")["value"] == 2).any():
+        yield Verdict.FAIL, "blocks of different ETags were put together", mixed["frame"].tolist()
+    elif len(mixed):
+        yield (
+            Verdict.INCONCLUSIVE,
+            "the ETag changes in the middle of the body; whether the device put the parts together is not shown",
+            mixed["frame"].tolist(),
+        )
+    else:
+        yield Verdict.PASS, f"{len(pulled)} blocks have one ETag", ()

@@ -1,0 +1,244 @@
+"""The registry of rules, and how the verdict of an update follows from its findings."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from lwm2m_lab.errors import BadInput
+from lwm2m_lab.trace.updates import Update, with_verdict
+
+if TYPE_CHECKING:
+    from lwm2m_lab.trace.capture import Capture
+
+__all__ = ["RULES", "Case", "Finding", "Rule", "Verdict", "findings_of", "judge", "rule"]
+
+Party = Literal["device", "server", "repository", "network"]
+Certainty = Literal["proved", "suspected"]
+
+
+class Verdict(StrEnum):
+    """What a rule concluded."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NOT_APPLICABLE = "NOT APPLICABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one rule concluded of one update.
+
+    Attributes
+    ----------
+    rule, title : str
+    verdict : Verdict
+    certainty : {"proved", "suspected"}
+    party : {"device", "server", "repository", "network"}
+        Whose doing it is.
+    sentence, clause : str
+    endpoint : str
+    frames : tuple of int
+        The evidence.
+    """
+
+    rule: str
+    title: str
+    verdict: Verdict
+    certainty: Certainty
+    party: Party
+    sentence: str
+    clause: str
+    endpoint: str
+    frames: tuple[int, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields of the contract."""
+        return {**asdict(self), "verdict": str(self.verdict), "frames": list(self.frames)}
+
+    def __str__(self) -> str:
+        frames = f" (frames {', '.join(map(str, self.frames[:6]))})" if self.frames else ""
+        return f"{self.rule} {self.verdict}, {self.certainty}, {self.party}: {self.sentence}{frames} [{self.clause}]"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One update before the rules.
+
+    Attributes
+    ----------
+    update : Update
+    """
+
+    update: Update
+
+    @property
+    def capture(self) -> Capture:
+        """The whole capture."""
+        return self.update.capture
+
+    def _own(self, table: pd.DataFrame) -> pd.DataFrame:
+        first, until = self.update.frames[0], self.update.until
+        return table[(table["endpoint"] == self.update.endpoint) & table["frame"].between(first, until - 1)]
+
+    @functools.cached_property
+    def timeline(self) -> pd.DataFrame:
+        """Values of the endpoint from the first Write on."""
+        return self._own(self.capture.timeline)
+
+    @functools.cached_property
+    def exchanges(self) -> pd.DataFrame:
+        """Exchanges of the endpoint from the first Write on, its download among them."""
+        table = self.capture.exchanges
+        own = self._own(table).index.union(table.index[table["frame"].isin(self.update.evidence.request_frames)])
+        return table.loc[own]
+
+    @functools.cached_property
+    def registrations(self) -> pd.DataFrame:
+        """Registrations of the endpoint from the first Write on."""
+        return self._own(self.capture.registrations)
+
+    @functools.cached_property
+    def executes(self) -> pd.DataFrame:
+        """Executes on the endpoint from the first Write on."""
+        return self._own(self.capture.executes)
+
+    @functools.cached_property
+    def object_versions(self) -> tuple[tuple[str, ...], bool]:
+        """Versions of Object 5 that the endpoint may have, and whether it declared its own."""
+        table = self.capture.registrations
+        own = table[(table["endpoint"] == self.update.endpoint) & (table["operation"] == "register")]
+        said = own[own["declared"].astype(bool)] if len(own) else own
+        if len(said) and said["object5_version"].iloc[-1] in ("1.0", "1.1", "1.2"):
+            return (str(said["object5_version"].iloc[-1]),), True
+        return ("1.0", "1.1", "1.2"), False
+
+    def values(self, path: str) -> pd.DataFrame:
+        """Sightings of one resource from the first Write on."""
+        return self.timeline[self.timeline["path"] == path]
+
+
+Conclusion = tuple[Verdict, str, Iterable[int]]
+Body = Callable[[Case], Iterator[Conclusion]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of the registry."""
+
+    id: str
+    title: str
+    clause: str
+    party: Party
+    certainty: Certainty
+    body: Body
+    judges_update: bool = True
+
+    def findings(self, case: Case) -> Iterator[Finding]:
+        """What the rule concludes of one update; a rule that yields nothing did not apply."""
+        applied = False
+        for verdict, sentence, frames in self.body(case):
+            applied = True
+            certainty: Certainty = self.certainty if verdict == Verdict.FAIL else "proved"
+            if verdict == Verdict.INCONCLUSIVE:
+                certainty = "suspected"
+            yield self._finding(case, verdict, certainty, sentence, frames)
+        if not applied:
+            yield self._finding(case, Verdict.NOT_APPLICABLE, "proved", "nothing here that this rule speaks of", ())
+
+    def _finding(
+        self, case: Case, verdict: Verdict, certainty: Certainty, sentence: str, frames: Iterable[int]
+    ) -> Finding:
+        return Finding(
+            self.id,
+            self.title,
+            verdict,
+            certainty,
+            self.party,
+            sentence,
+            self.clause,
+            case.update.endpoint,
+            tuple(sorted({int(frame) for frame in frames})),
+        )
+
+
+#: The rules by id, in the order in which they were registered.
+RULES: dict[str, Rule] = {}
+
+
+def rule(
+    id: str,
+    title: str,
+    *,
+    clause: str,
+    party: Party = "device",
+    certainty: Certainty = "proved",
+    judges_update: bool = True,
+) -> Callable[[Body], Body]:
+    """Register a rule.
+
+    The function is given a `Case` and yields (verdict, sentence, frames); it yields nothing where it does not apply.
+
+    `judges_update` is False for a rule about something else than the update, such as what was declared: its findings
+    are told and leave the verdict of the update alone.
+
+    Raises
+    ------
+    BadInput
+        For an id that another rule has.
+
+    Examples
+    --------
+    >>> @rule("X1", "an image of even size", clause="none", party="server", certainty="suspected")
+    ... def even(case):
+    ...     if case.update.image_size is not None:
+    ...         yield (Verdict.FAIL if case.update.image_size % 2 else Verdict.PASS), "the size says it", ()
+    >>> del RULES["X1"]
+    """
+
+    def register(body: Body) -> Body:
+        if id in RULES and RULES[id].body.__qualname__ != body.__qualname__:
+            raise BadInput(f"a rule {id!r} exists already; another id is expected")
+        RULES[id] = Rule(id, title, clause, party, certainty, body, judges_update)
+        return body
+
+    return register
+
+
+def findings_of(capture: Capture) -> list[Finding]:
+    """Everything that the rules conclude of the updates of a capture."""
+    return [finding for update in capture._updates for finding in _findings(Case(update))]
+
+
+def _findings(case: Case) -> list[Finding]:
+    return [finding for one in RULES.values() for finding in one.findings(case)]
+
+
+def judge(_: Capture, updates: list[Update]) -> list[Update]:
+    """The updates with their verdicts, and a cause where the verdict is FAIL."""
+    judged = []
+    for update in updates:
+        found = [one for one in _findings(Case(update)) if one.party == "device" and RULES[one.rule].judges_update]
+        verdict = _verdict(found)
+        failing = [one.sentence for one in found if one.verdict == Verdict.FAIL and one.certainty == "proved"]
+        cause = update.cause
+        if verdict == Verdict.FAIL and failing:
+            cause = "; ".join(filter(None, [update.cause, failing[0]]))
+        judged.append(with_verdict(update, str(verdict), cause))
+    return judged
+
+
+def _verdict(findings: list[Finding]) -> Verdict:
+    """Of the device: a proved FAIL fails, a suspicion or missing evidence leaves it open."""
+    verdicts = {finding.verdict for finding in findings}
+    if any(finding.verdict == Verdict.FAIL and finding.certainty == "proved" for finding in findings):
+        return Verdict.FAIL
+    if Verdict.FAIL in verdicts or Verdict.INCONCLUSIVE in verdicts:
+        return Verdict.INCONCLUSIVE
+    return Verdict.PASS if Verdict.PASS in verdicts else Verdict.NOT_APPLICABLE

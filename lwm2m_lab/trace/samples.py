@@ -1,0 +1,143 @@
+"""The sample captures: one registry with name, file, origin and what each shows."""
+
+from __future__ import annotations
+
+import pathlib
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lwm2m_lab.errors import BadInput
+
+__all__ = ["SAMPLES", "Sample", "known", "path_of", "samples"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One sample.
+
+    Attributes
+    ----------
+    name, file : str
+    sha256 : str
+        Of the file.
+    client, server : str
+        Whose session it is.
+    shows : str
+        What to look for.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    client: str
+    server: str
+    shows: str
+
+
+_ANJAY = "Anjay demo client, 3.13.1 updating itself to 3.14.0"
+_WAKAAMA = "Wakaama example client"
+_SCRIPT = "aiocoap 0.4.17 with a short LwM2M server script"
+
+#: In the order in which a reader meets them.
+SAMPLES: tuple[Sample, ...] = (
+    Sample(
+        "anjay-push-256-ok",
+        "anjay-push-256-ok.pcap",
+        "df1da10a94fdf8eb6bebb21065bd2a6a0ffaf8dc73367d82dfb3fc5fe0e569a6",
+        _ANJAY,
+        _SCRIPT,
+        "a push that succeeds, in blocks of 256 bytes: /3/0/3 goes from 3.13.1 to 3.14.0",
+    ),
+    Sample(
+        "anjay-pull-coap-404",
+        "anjay-pull-coap-404.pcap",
+        "3140e9c7ba13d3d50cbf2ece056bd2c9711f52fdef1d3b3f7dfa990c2a1d3b00",
+        _ANJAY,
+        "aiocoap 0.4.17 with a short LwM2M server script; libcoap's coap-server as repository",
+        "a pull whose repository answers 4.04: Result 7, and State 0 told before it",
+    ),
+    Sample(
+        "anjay-push-badcrc",
+        "anjay-push-badcrc.pcap",
+        "65f28cd9dd10f32b2e56d7c9aaa97237ddd604c82faf7dea001f4c958f254ed6",
+        _ANJAY,
+        _SCRIPT,
+        "every block acknowledged, the last with 2.04, and Result 5 all the same",
+    ),
+    Sample(
+        "anjay-push-same-version",
+        "anjay-push-same-version.pcap",
+        "bbcb95cf75ddeba332f571c650c1c05cde0c11d59d453db9d0331dd3d94ce3ed",
+        _ANJAY,
+        _SCRIPT,
+        "Result 1 and /3/0/3 as before: success without change",
+    ),
+    Sample(
+        "anjay-push-delayed-failure",
+        "anjay-push-delayed-failure.pcap",
+        "eaa0ec1164f715ff19689998a7b7c0b22aca06cb1f902b060c6f22eebc6e24da",
+        _ANJAY,
+        _SCRIPT,
+        "Result 8 and a new /3/0/3: failed, and yet it moved",
+    ),
+    Sample(
+        "anjay-push-link-cut-midway",
+        "anjay-push-link-cut-midway.pcap",
+        "676e652886a1b6113b83a9c3ce45e2ba7f9be96acc71801fdb727b26e1ba9f4f",
+        _ANJAY,
+        _SCRIPT,
+        "the link goes down after block 11; block 12 is sent five times, afterwards every reading is 5.03",
+    ),
+    Sample(
+        "wakaama-push-lossy",
+        "wakaama-push-lossy-80ms-7pct.pcap",
+        "1b64acf4785611e94759138a8d73b00fa428b32ac1974a3cfd3945ae0db91fca",
+        _WAKAAMA,
+        _SCRIPT,
+        "7 % loss, 80 ms each way: retransmissions; Object 5 is a skeleton that starts in State 1",
+    ),
+    Sample(
+        "anjay-dtls-psk",
+        "anjay-dtls-psk-push-ok.pcap",
+        "317462badf7a1c4ef1f34023c3450e6bc9e2a625873e394566ac4b4dbc5373fa",
+        _ANJAY,
+        "AVSystem's test framework",
+        "a push over DTLS with a pre-shared key: encrypted records",
+    ),
+)
+
+
+def known(name: str) -> bool:
+    """Whether a sample has this name."""
+    return any(name == sample.name for sample in SAMPLES)
+
+
+def path_of(name: str) -> pathlib.Path:
+    """Where the file of a sample lies: in the checkout, or inside the installed package.
+
+    Raises
+    ------
+    BadInput
+        For a name that no sample has.
+    """
+    for sample in SAMPLES:
+        if sample.name == name:
+            package = pathlib.Path(__file__).resolve().parents[1]
+            places = [package.parent / "data" / "captures" / sample.file, package / "_data" / sample.file]
+            found = [place for place in places if place.exists()]
+            if found:
+                return found[0]
+            raise BadInput(f"the sample {name!r} is not where it should be ({places[1].name}); install the lab again")
+    raise BadInput(f"there is no sample {name!r}; one of {', '.join(sample.name for sample in SAMPLES)} is expected")
+
+
+def samples() -> pd.DataFrame:
+    """The samples that `lwm2m_lab.read` opens by name, and what each shows.
+
+    Examples
+    --------
+    >>> samples()["name"].iloc[0]
+    'anjay-push-256-ok'
+    """
+    return pd.DataFrame([{"name": one.name, "client": one.client, "shows": one.shows} for one in SAMPLES])
