@@ -1,0 +1,45 @@
+"""For the eye: charts, ladders, diagrams, the stepper and the exercises. Heavy imports wait for the first use."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lwm2m_lab.show.chart import version_chart
+    from lwm2m_lab.show.diagram import state_diagram
+    from lwm2m_lab.show.exercises import check
+    from lwm2m_lab.show.sequence import ladder, rungs
+    from lwm2m_lab.show.stepping import Stepper, stepper
+    from lwm2m_lab.show.style import png_bytes, save_figure
+
+_HOMES = {
+    "Stepper": "stepping",
+    "check": "exercises",
+    "ladder": "sequence",
+    "png_bytes": "style",
+    "rungs": "sequence",
+    "save_figure": "style",
+    "state_diagram": "diagram",
+    "stepper": "stepping",
+    "version_chart": "chart",
+}
+
+__all__ = [
+    "Stepper",
+    "check",
+    "ladder",
+    "png_bytes",
+    "rungs",
+    "save_figure",
+    "state_diagram",
+    "stepper",
+    "version_chart",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a drawing at its first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"lwm2m_lab.show has no name {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -17,7 +17,7 @@ from lwm2m_lab.spec.profiles import profile as profile_named
 from lwm2m_lab.spec.rules import AMBIGUITIES, INTERNAL, RULES, VERSIONS, Ambiguity, Event, Outcome, Rule
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["AMBIGUITIES", "INTERNAL", "RULES", "Ambiguity", "Event", "Machine", "Rule", "Step", "rules_for"]
 
@@ -263,12 +263,12 @@ class Machine:
         code = self._profile.refuses.get((self._state, event)) if self._profile else None
         return code or (rule.response if rule.response and not rule.trigger else None) or "4.05"
 
-    def plot(self) -> Axes:
+    def plot(self) -> Figure:
         """Draw the state diagram from the rules, with the path taken."""
         from lwm2m_lab.show import state_diagram
 
-        axes: Axes = state_diagram(self)
-        return axes
+        figure: Figure = state_diagram(self).figure  # type: ignore[assignment]
+        return figure
 
     def __str__(self) -> str:
         lines = [f"Object 5 version {self.version}, profile {self.profile or 'none'}: {self._state}, {self._result}"]

@@ -17,7 +17,6 @@ from lwm2m_lab.trace import endpoints, exchanges, samples, timeline, transfers, 
 from lwm2m_lab.wire import COLUMN_NAMES, Columns, coap, read_columns
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from lwm2m_lab.trace.explain import Explanation
@@ -207,12 +206,12 @@ class Capture:
         figure: Figure = version_chart(self, endpoint=endpoint)
         return figure
 
-    def ladder(self, **part: Any) -> Axes:
+    def ladder(self, **part: Any) -> Figure:
         """Draw the messages as a sequence diagram; `part` as for `lwm2m_lab.show.ladder`."""
         from lwm2m_lab.show import ladder
 
-        axes: Axes = ladder(self, **part)
-        return axes
+        figure: Figure = ladder(self, **part).figure  # type: ignore[assignment]
+        return figure
 
     def _summary(self) -> list[str]:
         """What a person wants to know first."""

@@ -14,7 +14,6 @@ from lwm2m_lab.trace import deliveries
 from lwm2m_lab.trace.deliveries import Delivery
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from lwm2m_lab.trace.capture import Capture
@@ -82,13 +81,13 @@ class Update:
         figure: Figure = version_chart(self.capture, endpoint=self.endpoint)
         return figure
 
-    def ladder(self, **part: Any) -> Axes:
+    def ladder(self, **part: Any) -> Figure:
         """Draw the messages of this update."""
         from lwm2m_lab.show import ladder
 
         part = {"first": self.frames[0], "last": self.frames[1], "endpoint": self.endpoint, **part}
-        axes: Axes = ladder(self.capture, **part)
-        return axes
+        figure: Figure = ladder(self.capture, **part).figure  # type: ignore[assignment]
+        return figure
 
 
 def build_updates(capture: Capture) -> list[Update]:

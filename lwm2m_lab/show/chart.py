@@ -1,0 +1,237 @@
+"""The version chart: State, Update Result, PkgVersion and Firmware Version over one time axis, progress under them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from lwm2m_lab.errors import BadInput
+from lwm2m_lab.show.style import COLOURS, new_figure
+from lwm2m_lab.spec.objects import State, UpdateResult
+
+if TYPE_CHECKING:
+    from lwm2m_lab.trace.capture import Capture
+
+__all__ = ["version_chart"]
+
+#: A sighting stands for itself; between two sightings the value is only assumed.
+_SIGHTING = {"marker": "o", "markersize": 4, "linestyle": "none"}
+_VERSIONS = (
+    ("/5/0/7", "PkgVersion /5/0/7", "package"),
+    ("/3/0/3", "Firmware Version /3/0/3", "firmware"),
+)
+
+
+def version_chart(capture: Capture, *, endpoint: str | None = None) -> Figure:
+    """Draw how an endpoint's versions changed.
+
+    Four bands share one time axis (seconds since the first message): State as steps, Update Result, the two versions
+    told apart by colour and label, and the bytes of the image delivered, with what was sent again marked. Dots are
+    sightings; the line between them is assumed. Registrations and Executes are vertical lines.
+
+    Parameters
+    ----------
+    capture : Capture
+    endpoint : str, optional
+        Which one; the first that is updated, or seen, by default.
+
+    Raises
+    ------
+    BadInput
+        Where the capture shows no value of that endpoint.
+    """
+    name = _endpoint(capture, endpoint)
+    timeline = capture.timeline
+    own = timeline[timeline["endpoint"] == name]
+    figure, axes = new_figure(height=5.6, rows=(2.2, 1.5, 1.5, 1.6))
+    last = _end(capture, name, own)
+    # Room behind the last sighting, so that the values that hold at the end can be seen and read.
+    end = last * 1.12
+    _steps(axes[0], own[own["path"] == "/5/0/3"], end, "state", [str(one) for one in State], "State\n/5/0/3")
+    _results(axes[1], own[own["path"] == "/5/0/5"], end)
+    _versions(axes[2], own, _refusals(capture, name), end)
+    _progress(axes[3], capture, name)
+    for ax in axes:
+        _marks(ax, capture, name)
+    _label_marks(axes[0], capture, name)
+    axes[3].set_xlabel("seconds since the first message")
+    axes[3].set_xlim(-0.02 * end, end)
+    figure.align_ylabels(axes)
+    figure.suptitle(_title(capture, name), fontsize=10, x=0.01, ha="left")
+    return figure
+
+
+def _title(capture: Capture, name: str) -> str:
+    found = [one for one in capture._updates if one.endpoint == name]
+    if not found:
+        return name
+    return f"{name}: {found[-1].delivery}, {found[-1].outcome}, verdict on the device {found[-1].verdict}"
+
+
+def _endpoint(capture: Capture, endpoint: str | None) -> str:
+    seen = list(dict.fromkeys(capture.timeline["endpoint"]))
+    if endpoint is None:
+        updated = [one.endpoint for one in capture._updates]
+        if not (updated or seen):
+            raise BadInput(f"{capture.name} shows no value of Objects 3 and 5; a capture with readings is expected")
+        return str((updated or seen)[0])
+    if endpoint not in seen:
+        raise BadInput(f"{capture.name} shows no value of {endpoint!r}; one of {', '.join(seen) or 'none'} is expected")
+    return endpoint
+
+
+def _end(capture: Capture, name: str, own: pd.DataFrame) -> float:
+    """The last moment at which anybody spoke to or for the endpoint: silence belongs into the picture."""
+    table = capture.exchanges
+    mine = table[table["endpoint"] == name]
+    return float(np.nanmax([own["time"].max(), mine["time"].max(), mine["response_time"].max(), 0.1]))
+
+
+def _steps(ax: Axes, seen: pd.DataFrame, end: float, colour: str, labels: Sequence[str], title: str) -> None:
+    """Numbers as steps between sightings, each held until the next."""
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(-0.4, len(labels) - 0.6)
+    ax.set_ylabel(title, color=COLOURS[colour])
+    ax.grid(axis="y", color=COLOURS["grid"], linewidth=0.6)
+    known = seen[seen["value"].isin(range(len(labels)))]
+    if not len(known):
+        _say(ax, "never seen")
+        return
+    times, values = [*known["time"], end], [*known["value"], known["value"].iloc[-1]]
+    ax.step(times, values, where="post", color=COLOURS[colour], linewidth=1.6)
+    ax.plot(known["time"], known["value"], color=COLOURS[colour], **_SIGHTING)
+
+
+def _results(ax: Axes, seen: pd.DataFrame, end: float) -> None:
+    """Update Result: only the values that occur, so that 0 and 10 are not ten empty lines apart."""
+    values = sorted({0, *(int(value) for value in seen["value"].dropna())})
+    known = set(UpdateResult)
+    labels = [str(UpdateResult(value)) if value in known else str(value) for value in values]
+    compact = seen.assign(value=seen["value"].map({value: at for at, value in enumerate(values)}))
+    _steps(ax, compact, end, "result", labels, "Update Result\n/5/0/5")
+
+
+def _refusals(capture: Capture, name: str) -> pd.DataFrame:
+    """Readings that were answered with an error: 4.04, the resource is not there; 5.03, nothing is served now."""
+    table = capture.exchanges
+    error = table["response_code"].str.startswith(("4.", "5.")).fillna(False)
+    refused = table[(table["endpoint"] == name) & (table["code"] == "0.01") & error]
+    columns = {"time": refused["response_time"], "path": refused["uri_path"], "code": refused["response_code"]}
+    return pd.DataFrame({**columns, "value": None})
+
+
+def _versions(ax: Axes, own: pd.DataFrame, refusals: pd.DataFrame, end: float) -> None:
+    """Two lanes, one for each label on the box: a coloured bar for each value, its text inside, 4.04 as a ring."""
+    ax.set_ylim(-0.6, 1.6)
+    ax.set_yticks([1, 0], [label for _, label, _ in _VERSIONS])
+    for tick, (_, _, colour) in zip(ax.get_yticklabels(), _VERSIONS, strict=True):
+        tick.set_color(COLOURS[colour])
+    ax.tick_params(axis="y", length=0)
+    for lane, (path, _, colour) in zip((1, 0), _VERSIONS, strict=True):
+        seen = own[(own["path"] == path) & own["value"].notna()]
+        absent = refusals[refusals["path"] == path]
+        both = pd.concat([seen[["time", "value"]].astype(object), absent[["time", "value"]].astype(object)])
+        for start, stop, value in _spans(both.sort_values("time", kind="stable"), end):
+            if value is None:
+                continue
+            ax.barh(lane, max(stop - start, 0.004 * end), left=start, height=0.62, color=COLOURS[colour], alpha=0.22)
+            ax.axvline(start, ymin=0.08 + 0.45 * lane, ymax=0.47 + 0.45 * lane, color="white", linewidth=2)
+            ax.annotate(
+                str(value), (start, lane), xytext=(6, 0), textcoords="offset points", va="center",
+                color=COLOURS[colour], fontweight="bold",
+            )  # fmt: skip
+        ax.plot(seen["time"], [lane] * len(seen), color=COLOURS[colour], **_SIGHTING)
+        ax.plot(absent["time"], [lane] * len(absent), color=COLOURS[colour], **_SIGHTING, markerfacecolor="white")
+        for time, code in absent.drop_duplicates("code")[["time", "code"]].itertuples(index=False):
+            style = {"textcoords": "offset points", "ha": "center", "fontsize": 7, "color": COLOURS["event"]}
+            ax.annotate(code, (time, lane), xytext=(0, 7), **style)
+        if not len(seen) and not len(absent):
+            ax.annotate("never seen", (0, lane), va="center", color=COLOURS["faint"], fontstyle="italic")
+
+
+def _spans(seen: pd.DataFrame, end: float) -> list[tuple[float, float, Any]]:
+    """Runs of one value: from its first sighting to the first of the next."""
+    spans: list[tuple[float, float, Any]] = []
+    for time, value in seen[["time", "value"]].itertuples(index=False):
+        value = None if pd.isna(value) else value
+        if not spans or spans[-1][2] != value:
+            if spans:
+                spans[-1] = (spans[-1][0], time, spans[-1][2])
+            spans.append((time, end, value))
+    return spans
+
+
+def _progress(ax: Axes, capture: Capture, name: str) -> None:
+    """Bytes of the image by time, and what was sent again."""
+    ax.set_ylabel("image, kB", color=COLOURS["event"])
+    wanted = {at for one in capture._updates if one.endpoint == name for at in one.evidence.exchanges}
+    blocks = capture._blocks
+    blocks = blocks[blocks["_exchange"].isin(wanted)].sort_values("time")
+    if not len(blocks):
+        _say(ax, "no block of an image seen")
+        ax.set_yticks([])
+        return
+    done = (blocks["offset"] + blocks["length"]) / 1000
+    ax.fill_between(blocks["time"], done, step="post", color=COLOURS["progress"], alpha=0.35, linewidth=0)
+    ax.plot(blocks["time"], done, color=COLOURS["progress"], drawstyle="steps-post", linewidth=1.2)
+    again = _copies(capture, blocks)
+    if again:
+        times, heights = zip(*again, strict=True)
+        label = f"sent again, {len(again)} {'copy' if len(again) == 1 else 'copies'}"
+        style = {"linestyle": "none", "marker": "x", "markersize": 6, "markeredgewidth": 1.6}
+        ax.plot(times, heights, color=COLOURS["again"], label=label, **style)
+        ax.legend(loc="lower right", frameon=False, fontsize=8)
+    ax.set_ylim(0, float(done.max()) * 1.15)
+    ax.yaxis.set_major_locator(MaxNLocator(3))
+
+
+def _copies(capture: Capture, blocks: pd.DataFrame) -> list[tuple[float, float]]:
+    """Time and height of every further copy of a block."""
+    columns, found = capture.columns, []
+    start = int(columns["time"][0])
+    for block in blocks[blocks["copies"] > 1].to_dict("records"):
+        row = int(capture._wire[0]["_row"].iat[int(block["_exchange"])])
+        same = np.ones(columns.rows, bool)
+        for name in ("src", "dst", "mid", "code", "token"):
+            same &= columns[name] == columns[name][row]
+        height = (block["offset"] + block["length"]) / 1000
+        copies = np.nonzero(same)[0][1 : int(block["copies"])]
+        found += [((int(columns["time"][at]) - start) / 1e9, height) for at in copies.tolist()]
+    return found
+
+
+def _say(ax: Axes, words: str) -> None:
+    ax.text(0.01, 0.5, words, transform=ax.transAxes, color=COLOURS["faint"], fontstyle="italic", va="center")
+
+
+def _mark_times(capture: Capture, name: str) -> list[tuple[float, str]]:
+    """Registrations and Executes of Update, with what is written at them."""
+    registrations, executes = capture.registrations, capture.executes
+    own = registrations[(registrations["endpoint"] == name) & (registrations["operation"] == "register")]
+    executed = executes[(executes["endpoint"] == name) & (executes["path"] == "/5/0/2")]
+    first_update = min((one.frames[0] for one in capture._updates if one.endpoint == name), default=np.inf)
+    marks = [
+        (float(time), "registers again (reboot)" if frame > first_update else "registers")
+        for frame, time in own[["frame", "time"]].itertuples(index=False)
+    ]
+    return sorted([*marks, *((float(time), "Execute Update") for time in executed["time"])])
+
+
+def _marks(ax: Axes, capture: Capture, name: str) -> None:
+    for time, _ in _mark_times(capture, name):
+        ax.axvline(time, color=COLOURS["event"], linewidth=0.9, linestyle=(0, (4, 3)), zorder=0.5)
+
+
+def _label_marks(ax: Axes, capture: Capture, name: str) -> None:
+    """What the vertical lines are, above the chart; neighbours take turns in height."""
+    for number, (time, words) in enumerate(_mark_times(capture, name)):
+        ax.annotate(
+            words, (time, 1.0), xycoords=("data", "axes fraction"), xytext=(2, 3 + 10 * (number % 2)),
+            textcoords="offset points", fontsize=7.5, color=COLOURS["event"],
+        )  # fmt: skip
