@@ -1,8 +1,8 @@
 """Make the lessons from their solutions: `python .ci/make_lessons.py [--check] [NAME ...]`.
 
 `notebooks/solutions/NAME.ipynb` is the source. A line that ends in ``# solution`` becomes ``answer = ...`` in the
-lesson. Both are run, and stored with their outputs, without execution times, widget state or the kernel's version.
-`--check` only compares the sources, for the test.
+lesson, or goes where it assigns nothing. Both are run, and stored with their outputs, without execution times, widget
+state or the kernel's version. `--check` only compares the sources, for the test.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = pathlib.Path(__file__).resolve().parent.parent / "notebooks"
 SOLUTION = re.compile(r"^(\s*\w+) = .*# solution$", re.MULTILINE)
+FURTHER = re.compile(r"^.*# solution\n", re.MULTILINE)
 
 
 def lesson_of(solution: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -25,7 +26,7 @@ def lesson_of(solution: nbformat.NotebookNode) -> nbformat.NotebookNode:
     lesson = copy.deepcopy(solution)
     for cell in lesson.cells:
         if cell.cell_type == "code":
-            cell.source = SOLUTION.sub(r"\1 = ...", cell.source)
+            cell.source = FURTHER.sub("", SOLUTION.sub(r"\1 = ...", cell.source))
         cell.source = cell.source.replace("(solution)", "").rstrip()
     return lesson
 

@@ -150,7 +150,7 @@ class Block1Receiver:
         block, length = request.opt.block1, len(request.payload)
         if block is None:
             return False
-        return block.size_exponent == 7 or length > block.size or (block.more and length != block.size)
+        return bool(block.size_exponent == 7 or length > block.size or (block.more and length != block.size))
 
     def take(self, request: aiocoap.Message) -> Verdict:
         """Take one block that is not malformed; a request without Block1 is a body of one block.

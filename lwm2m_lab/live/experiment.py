@@ -248,4 +248,8 @@ def _progress_bar(total: int, what: str) -> Iterator[Callable[[int], None]]:
     from tqdm import tqdm
 
     with tqdm(total=total, desc=what, unit="B", unit_scale=True, delay=2, leave=False) as bar:
-        yield lambda done: bar.update(done - bar.n) and None
+
+        def told(done: int) -> None:
+            bar.update(done - bar.n)
+
+        yield told

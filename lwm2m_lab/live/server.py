@@ -177,12 +177,12 @@ class Client:
     @property
     def state(self) -> State | None:
         """The last State seen."""
-        return _number(State, self.seen.get(STATE))
+        return State(value) if (value := _number(self.seen.get(STATE))) in set(State) else None
 
     @property
     def result(self) -> UpdateResult | None:
         """The last Update Result seen."""
-        return _number(UpdateResult, self.seen.get(RESULT))
+        return UpdateResult(value) if (value := _number(self.seen.get(RESULT))) in set(UpdateResult) else None
 
     async def until(self, condition: Callable[[], bool], *, patience: float, deadline: float) -> bool:
         """Wait for a condition on what was seen; where no news comes, read State and Result.
@@ -210,9 +210,7 @@ class Client:
         self._watchers.clear()
 
 
-def _number(kind: Any, text: str | None) -> Any:
-    """A State or an Update Result of what was read; None for a value that the standard does not know."""
-    try:
-        return None if text is None else kind(int(text))
-    except ValueError:
-        return None
+def _number(text: str | None) -> int:
+    """A State or an Update Result as it was read; -1, which is none, for anything else."""
+    number = None if text is None else values.as_integer(text)
+    return -1 if number is None else number

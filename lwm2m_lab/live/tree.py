@@ -56,8 +56,9 @@ def represent(path: str, tree: Mapping[str, Value], *, accept: int | None, lwm2m
     single = depth == 3 and not isinstance(tree[path], tuple)
     if accept is None:
         accept = TEXT if single else (TLV if lwm2m == "1.0" else SENML_JSON)
-    if accept == TEXT and single:
-        return TEXT, values.encode_text(tree[path])
+    value = tree.get(path)
+    if accept == TEXT and single and not isinstance(value, tuple):
+        return TEXT, values.encode_text(value)
     entries = [values.Entry(name, value) for full, many in chosen.items() for name, value in _spread(full, many)]
     if accept == TLV:
         return TLV, values.encode_tlv(entries, base=path)

@@ -105,7 +105,8 @@ class World:
 async def _unless_dead(work: Coroutine[Any, Any, T], life: asyncio.Future[None]) -> T:
     """The result of `work`, or the error that ended `life` before."""
     task = asyncio.ensure_future(work)
-    await asyncio.wait({task, life}, return_when=asyncio.FIRST_COMPLETED)
+    first: set[asyncio.Future[Any]] = {task, life}
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
     if life.done():
         await cancel(task)
         life.result()

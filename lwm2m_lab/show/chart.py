@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["version_chart"]
 
 #: A sighting stands for itself; between two sightings the value is only assumed.
-_SIGHTING = {"marker": "o", "markersize": 4, "linestyle": "none"}
+_SIGHTING: dict[str, Any] = {"marker": "o", "markersize": 4, "linestyle": "none"}
 _VERSIONS = (
     ("/5/0/7", "PkgVersion /5/0/7", "package"),
     ("/3/0/3", "Firmware Version /3/0/3", "firmware"),
@@ -149,7 +149,12 @@ def _versions(ax: Axes, own: pd.DataFrame, refusals: pd.DataFrame, end: float) -
         ax.plot(seen["time"], [lane] * len(seen), color=COLOURS[colour], **_SIGHTING)
         ax.plot(absent["time"], [lane] * len(absent), color=COLOURS[colour], **_SIGHTING, markerfacecolor="white")
         for time, code in absent.drop_duplicates("code")[["time", "code"]].itertuples(index=False):
-            style = {"textcoords": "offset points", "ha": "center", "fontsize": 7, "color": COLOURS["event"]}
+            style: dict[str, Any] = {
+                "textcoords": "offset points",
+                "ha": "center",
+                "fontsize": 7,
+                "color": COLOURS["event"],
+            }
             ax.annotate(code, (time, lane), xytext=(0, 7), **style)
         if not len(seen) and not len(absent):
             ax.annotate("never seen", (0, lane), va="center", color=COLOURS["faint"], fontstyle="italic")
@@ -184,7 +189,7 @@ def _progress(ax: Axes, capture: Capture, name: str) -> None:
     if again:
         times, heights = zip(*again, strict=True)
         label = f"sent again, {len(again)} {'copy' if len(again) == 1 else 'copies'}"
-        style = {"linestyle": "none", "marker": "x", "markersize": 6, "markeredgewidth": 1.6}
+        style: dict[str, Any] = {"linestyle": "none", "marker": "x", "markersize": 6, "markeredgewidth": 1.6}
         ax.plot(times, heights, color=COLOURS["again"], label=label, **style)
         ax.legend(loc="lower right", frameon=False, fontsize=8)
     ax.set_ylim(0, float(done.max()) * 1.15)

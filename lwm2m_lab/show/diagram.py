@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
@@ -156,7 +157,13 @@ def _draw_arrow(ax: Axes, arrow: Arrow, numbers: Sequence[int]) -> None:
     """One arrow with all its labels; a path taken is thick and numbered."""
     colour = COLOURS["result"] if numbers else COLOURS["faint"]
     width = 2.4 if numbers else 1.1
-    style = {"arrowstyle": "-|>", "mutation_scale": 13, "color": colour, "linewidth": width, "zorder": 2}
+    style: dict[str, Any] = {
+        "arrowstyle": "-|>",
+        "mutation_scale": 13,
+        "color": colour,
+        "linewidth": width,
+        "zorder": 2,
+    }
     if arrow.source == arrow.target:
         x, y = _PLACES[arrow.source]
         ends = ((x + 1.07, y + 0.1), (x + 0.6, y + 0.46))

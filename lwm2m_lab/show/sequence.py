@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 
@@ -76,7 +76,8 @@ def rungs(
         frame = int(columns["frame"][row])
         source, destination = str(columns.text("src", row)), str(columns.text("dst", row))
         identity = tuple(int(columns[name][row]) for name in ("src", "dst", "mid", "type", "code", "token"))
-        again, _ = identity in seen, seen.add(identity)
+        again = identity in seen
+        seen.add(identity)
         outside = (first is not None and frame < first) or (last is not None and frame > last)
         if outside or (wanted is not None and frame not in wanted) or (own and not {source, destination} & own):
             continue
@@ -240,7 +241,7 @@ def _draw(ax: Axes, rung: Rung, y: float, place: dict[str, float]) -> None:
         # The arrow ends where the datagram did: somewhere on the way.
         stop = start + 0.72 * (stop - start)
         ax.plot([stop], [y + 0.18], marker="x", markersize=7, markeredgewidth=2, color=colour)
-    style = {"arrowstyle": "-|>" if rung.kind != "lost" else "-", "color": colour, "linewidth": 1.0}
+    style: dict[str, Any] = {"arrowstyle": "-|>" if rung.kind != "lost" else "-", "color": colour, "linewidth": 1.0}
     if rung.kind == "again":
         style["linestyle"] = "--"
     ax.annotate("", (stop, y + 0.18), xytext=(start, y + 0.18), arrowprops=style)

@@ -29,7 +29,7 @@ COLOURS = {
     "faint": "#999999",
     "grid": "#DDDDDD",
 }
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.spines.top": False,

@@ -14,6 +14,7 @@ from lwm2m_lab.spec.rules import INTERNAL, RULES, VERSIONS, Event
 __all__ = ["Tracker"]
 
 Status = tuple[State, UpdateResult]
+_DELIVERIES = (Event.FIRST_BLOCK, Event.PACKAGE, Event.PACKAGE_URI)
 _EVERYTHING = frozenset((state, result) for state in State for result in UpdateResult)
 
 
@@ -37,6 +38,8 @@ class Tracker:
     def __init__(self, versions: Iterable[str] = VERSIONS) -> None:
         self._rules = [rule for rule in RULES if rule.versions & set(versions)]
         self._possible: set[Status] = set(_EVERYTHING)
+        # Whether a delivery was begun: only then may a device look Idle while it downloads (A4).
+        self._delivering = False
         # What was possible at any time since the last sighting of each resource: a notification may come late.
         self._states_since: set[State] = set(State)
         self._results_since: set[UpdateResult] = set(UpdateResult)
@@ -54,6 +57,7 @@ class Tracker:
         """
         before = self._after_internal()
         taken = self._taken(event, before)
+        self._delivering |= event in _DELIVERIES and accepted is not False
         if accepted is None:
             self._set(before | taken)
         elif accepted:
@@ -76,7 +80,8 @@ class Tracker:
         now = self._after_internal()
         fitting = {status for status in now if status[0] == state}
         # A push that does not show State 1 looks Idle until it is complete (A4).
-        hidden = {status for status in now if state == State.IDLE and status[0] == State.DOWNLOADING}
+        looks_idle = state == State.IDLE and self._delivering
+        hidden = {status for status in now if looks_idle and status[0] == State.DOWNLOADING}
         good = bool(fitting or hidden) or (may_be_late and state in self._states_since)
         if fitting or hidden:
             self._possible = fitting | hidden

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.trace import endpoints, exchanges, samples, timeline, transfers, updates
+from lwm2m_lab.trace import endpoints, exchanges, samples, timeline, transfers
+from lwm2m_lab.trace.updates import UPDATE_FIELDS, Update, build_updates
 from lwm2m_lab.wire import COLUMN_NAMES, Columns, coap, read_columns
 
 if TYPE_CHECKING:
@@ -127,17 +128,17 @@ class Capture:
         return timeline.build_executes(self.columns, self._wire[0])
 
     @functools.cached_property
-    def _updates(self) -> list[updates.Update]:
+    def _updates(self) -> list[Update]:
         from lwm2m_lab.trace.findings import judge
 
-        return judge(self, updates.build_updates(self))
+        return judge(self, build_updates(self))
 
     @functools.cached_property
     def updates(self) -> pd.DataFrame:
         """One row an update, in the words of the contract."""
-        return pd.DataFrame([one.to_dict() for one in self._updates], columns=list(updates.UPDATE_FIELDS))
+        return pd.DataFrame([one.to_dict() for one in self._updates], columns=list(UPDATE_FIELDS))
 
-    def update(self, which: int | str = 0) -> updates.Update:
+    def update(self, which: int | str = 0) -> Update:
         """One update: by its position, or the last one of an endpoint by its name.
 
         Raises

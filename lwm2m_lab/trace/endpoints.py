@@ -107,7 +107,8 @@ def device_of(columns: Columns, exchanges: pd.DataFrame) -> Ints:
     # Composite operations go to the root, with the paths in the payload.
     composite = (path < 0) & np.isin(exchanges["_code"].to_numpy(), (5, 7))
     asked = managed[path] | composite
-    return np.where(asked, exchanges["_dst"], exchanges["_src"]).astype(np.int64)
+    device: Ints = np.where(asked, exchanges["_dst"], exchanges["_src"]).astype(np.int64)
+    return device
 
 
 def _is_managed(path: str) -> bool:

@@ -15,7 +15,7 @@ __all__ = ["TIMELINE_COLUMNS", "build_executes", "build_timeline"]
 
 TIMELINE_COLUMNS = ("frame", "time", "endpoint", "path", "name", "value", "label", "how")
 EXECUTE_COLUMNS = ("frame", "time", "endpoint", "path", "response_code", "response_frame")
-_GET, _POST, _PUT, _FETCH, _IPATCH = 1, 2, 3, 5, 7
+_GET, _POST, _PUT, _FETCH, _IPATCH = _CODES = 1, 2, 3, 5, 7
 #: Formats in which a POST to a resource is a Write; without one, or as text, it is an Execute.
 _EXECUTE_FORMATS = (-1, 0)
 
@@ -74,7 +74,8 @@ def _carries_values(columns: Columns, exchanges: pd.DataFrame) -> np.ndarray:
     composite = (path < 0) & np.isin(code, (_FETCH, _IPATCH))
     execute = (code == _POST) & np.isin(form, _EXECUTE_FORMATS)
     block = exchanges["block1_num"].to_numpy() > 0
-    return (wanted[path] | composite) & ~execute & ~block & np.isin(code, (_GET, _POST, _PUT, _FETCH, _IPATCH))
+    carries: np.ndarray = (wanted[path] | composite) & ~execute & ~block & np.isin(code, _CODES)
+    return carries
 
 
 def _has_values(path: str) -> bool:

@@ -160,7 +160,7 @@ def _transfers(columns: Columns, blocks: pd.DataFrame) -> Iterator[dict[str, obj
         began = float(first["time"])
         size = int(useful["length"].sum())
         yield {
-            "transfer": int(number),  # type: ignore[call-overload]
+            "transfer": int(number),
             "endpoint": first["endpoint"],
             "kind": first["kind"],
             "uri_path": columns_path(columns, first),

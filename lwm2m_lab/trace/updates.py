@@ -72,7 +72,7 @@ class Update:
 
     def _repr_html_(self) -> str:
         frame = pd.DataFrame({"value": [str(value) for value in self.to_dict().values()]}, index=list(UPDATE_FIELDS))
-        return frame.to_html(escape=True, border=0)
+        return str(frame.to_html(escape=True, border=0))
 
     def plot(self) -> Figure:
         """Draw the version chart of this update."""

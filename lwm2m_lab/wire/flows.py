@@ -27,7 +27,8 @@ def address_text(row: bytes) -> str:
 def on_ports(endpoints: Bytes, ports: Sequence[int]) -> Mask:
     """Whether the port of each endpoint, shape (n, 18), is one of these."""
     port = endpoints[:, 16].astype(np.int64) << 8 | endpoints[:, 17]
-    return np.isin(port, np.array(ports, np.int64))
+    known: Mask = np.isin(port, np.array(ports, np.int64))
+    return known
 
 
 def is_dtls(data: Bytes, start: Ints, end: Ints) -> Mask:
@@ -37,7 +38,8 @@ def is_dtls(data: Bytes, start: Ints, end: Ints) -> Mask:
     """
     kind = data[start]
     version = (data[start + 1] == 0xFE) & np.isin(data[start + 2], (0xFF, 0xFD))
-    return (end - start >= _RECORD_HEADER) & (kind >= 20) & (kind <= _TLS12_CID) & version
+    plausible: Mask = (end - start >= _RECORD_HEADER) & (kind >= 20) & (kind <= _TLS12_CID) & version
+    return plausible
 
 
 def encrypted_records(data: Bytes, start: Ints, end: Ints) -> int:

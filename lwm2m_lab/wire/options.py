@@ -7,6 +7,7 @@ calls follows the longest message of a window, not the number of messages.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ __all__ = ["MessageDecoder"]
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
-Columns = dict[str, NDArray[np.generic]]
+Columns = dict[str, NDArray[Any]]
 
 _NUMBERS = {
     coap.OBSERVE: "observe",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -32,7 +33,7 @@ def _requests(case: Case) -> list[tuple[int, Event, bool | None]]:
     )
 
 
-def _follow(case: Case) -> Iterator[tuple[str, int, object, list[State]]]:
+def _follow(case: Case) -> Iterator[tuple[str, int, Any, list[State]]]:
     """Follow the endpoint through the update; what no path of permitted rules explains: kind, frame, value, states."""
     tracker = Tracker(case.object_versions[0])
     whole = case.capture.timeline
@@ -40,7 +41,7 @@ def _follow(case: Case) -> Iterator[tuple[str, int, object, list[State]]]:
     before = own[own["frame"] < case.update.frames[0]].groupby("path").tail(1)
     during = own[own["frame"].between(case.update.frames[0], case.update.until - 1)]
     sightings = pd.concat([before, during])[["frame", "path", "value", "how"]]
-    items: list[tuple[int, int, object]] = [
+    items: list[tuple[int, int, Any]] = [
         (int(frame), 1, (path, value, how)) for frame, path, value, how in sightings.itertuples(index=False)
     ]
     items += [(frame, 0, (event, accepted)) for frame, event, accepted in _requests(case)]
@@ -50,13 +51,13 @@ def _follow(case: Case) -> Iterator[tuple[str, int, object, list[State]]]:
         if kind == 2:
             tracker.reboot()
         elif kind == 0:
-            event, accepted = what  # type: ignore[misc]
+            event, accepted = what
             states = tracker.states
             if accepted and event == Event.UPDATE and not tracker.explains(event):
                 yield "request", frame, event, states
             tracker.request(event, accepted=accepted)
         else:
-            path, value, how = what  # type: ignore[misc]
+            path, value, how = what
             states = tracker.states
             if not _known(path, value):
                 continue
@@ -81,7 +82,7 @@ def transitions(case: Case) -> Iterator[Conclusion]:
     sighted = len(case.values(STATE)) + len(case.values(RESULT))
     broken = [item for item in _follow(case) if item[0] != "request"]
     for path, frame, value, states in broken:
-        shown = State(value) if path == STATE else UpdateResult(value)  # type: ignore[arg-type]
+        shown = State(value) if path == STATE else UpdateResult(value)
         name = "State" if path == STATE else "Update Result"
         possible = ", ".join(map(str, states)) or "none"
         yield (
