@@ -30,6 +30,7 @@ class _JumpingSelector(selectors.BaseSelector):
         self._rounds = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """What is ready now; where nothing is, the clock moves on to the next timer."""
         self._rounds += 1
         if timeout == 0 and self._rounds % ROUNDS_PER_POLL:
             return []

@@ -131,6 +131,7 @@ class _SimulatedNetworkLoop(SimulatedLoop):
     async def create_datagram_endpoint(  # type: ignore[override]
         self, protocol_factory: Callable[[], asyncio.DatagramProtocol], local_addr: Address | None = None, **_: Any
     ) -> tuple[_SimulatedTransport, asyncio.DatagramProtocol]:
+        """Open a socket on the simulated network; `local_addr` is host and port."""
         if local_addr is None:
             raise OSError("the simulated network opens bound sockets only")
         return self.network.open(protocol_factory(), (local_addr[0], local_addr[1]))
@@ -288,6 +289,7 @@ class _TappedLoop(asyncio.SelectorEventLoop):
     async def create_datagram_endpoint(  # type: ignore[override]
         self, protocol_factory: Callable[[], asyncio.DatagramProtocol], local_addr: Any = None, **options: Any
     ) -> Any:
+        """Open a real UDP socket whose datagrams are also noted."""
         # Two listeners on one port would share the traffic at random: a port in use has to be an error.
         options.pop("reuse_port", None)
         side = _side.get()

@@ -143,6 +143,7 @@ class _Procedure:
         return Report(outcome, sentence, self.before, self.after, self.pkg_version)
 
     async def run(self) -> Report:
+        """The whole procedure, from the first registration to the report."""
         client = await self._meet()
         self.before = await client.read(FIRMWARE_VERSION)
         await client.read("/5/0/9")

@@ -16,7 +16,8 @@ from lwm2m_lab.live.world import Ended
 from lwm2m_lab.trace.capture import Capture, write_beside
 from lwm2m_lab.wire import read_columns
 from lwm2m_lab.wire.packets import udp_packet
-from lwm2m_lab.wire.pcap import Interface, Packet, pcapng_bytes
+from lwm2m_lab.wire.pcap import Interface
+from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
 
 __all__ = ["Run"]
 

@@ -25,7 +25,7 @@ from lwm2m_lab.wire.image import ImageInfo, read_image
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
 
-__all__ = ["Delivery", "build_deliveries"]
+__all__ = ["Delivery", "build_deliveries", "uri_target"]
 
 _POST, _PUT, _IPATCH, _GET = 2, 3, 7, 1
 PACKAGE, PACKAGE_URI = "/5/0/0", "/5/0/1"
@@ -309,7 +309,7 @@ def _flow(
     """The GETs of one download: from the device's own port, else from its address, else from anywhere."""
     columns = capture.columns
     addresses = columns.categories["src"]
-    path, port = _target(delivery.uri or "")
+    path, port = uri_target(delivery.uri or "")
     here = gets[gets["frame"] > delivery.first_frame]
     if until is not None:
         here = here[here["frame"] < until]
@@ -337,7 +337,7 @@ def _host(address: str) -> str:
     return address.rsplit(":", 1)[0]
 
 
-def _target(uri: str) -> tuple[str, int]:
+def uri_target(uri: str) -> tuple[str, int]:
     """Path and port of a Package URI; an unreadable one has neither."""
     try:
         parts = urllib.parse.urlsplit(uri)

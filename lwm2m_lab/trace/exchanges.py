@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lwm2m_lab.wire import Columns
 
-__all__ = ["EXCHANGE_COLUMNS", "EXCHANGE_LIFETIME", "build_exchanges", "seconds"]
+__all__ = ["EXCHANGE_COLUMNS", "EXCHANGE_LIFETIME", "build_exchanges", "group_codes", "seconds"]
 
 #: A message id names one message between two endpoints for this long (RFC 7252, 4.8.2), seconds.
 EXCHANGE_LIFETIME = 247.0
@@ -33,7 +33,7 @@ def seconds(columns: Columns) -> NDArray[np.float64]:
     return (time - time[0]) / 1e9 if len(time) else np.zeros(0)
 
 
-def _group(*columns: NDArray[Any]) -> Ints:
+def group_codes(*columns: NDArray[Any]) -> Ints:
     """One integer for each distinct combination."""
     combined = np.zeros(len(columns[0]), np.int64)
     for column in columns:
@@ -50,7 +50,7 @@ def first_copies(columns: Columns, rows: Ints) -> tuple[Ints, Ints, Ints]:
     """
     if not rows.size:
         return rows, rows, np.zeros(0, np.int64)
-    key = _group(*(columns[name][rows] for name in ("src", "dst", "mid", "code", "token")))
+    key = group_codes(*(columns[name][rows] for name in ("src", "dst", "mid", "code", "token")))
     order = np.lexsort((rows, key))
     key, ordered = key[order], rows[order]
     time = columns["time"][ordered] / 1e9
@@ -98,8 +98,8 @@ def build_exchanges(columns: Columns) -> tuple[pd.DataFrame, pd.DataFrame]:
     # A response carries the token back the other way: the same endpoints with source and destination swapped.
     near = np.concatenate([columns["src"][requests], columns["dst"][responses]])
     far = np.concatenate([columns["dst"][requests], columns["src"][responses]])
-    by_token = _group(near, far, columns["token"][both])
-    by_mid = _group(by_token, columns["mid"][both])
+    by_token = group_codes(near, far, columns["token"][both])
+    by_mid = group_codes(by_token, columns["mid"][both])
     piggybacked = kind[responses] == 2
     matched = np.where(
         piggybacked,

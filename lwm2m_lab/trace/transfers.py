@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lwm2m_lab.trace.exchanges import _group
+from lwm2m_lab.trace.exchanges import group_codes
 from lwm2m_lab.wire import Columns, values
 
 __all__ = ["BLOCK_COLUMNS", "TRANSFER_COLUMNS", "body_of", "build_blocks", "build_transfers"]
@@ -88,7 +88,7 @@ def _block_rows(columns: Columns, exchanges: pd.DataFrame, kind: str) -> pd.Data
 def _numbered(blocks: pd.DataFrame) -> Ints:
     """The transfer that each block belongs to, numbered by their first frames."""
     keys = [blocks[name].to_numpy() for name in ("_sender", "_receiver", "_path", "_query", "_form")]
-    key = _group(blocks["kind"].to_numpy() == "block2", *keys)
+    key = group_codes(blocks["kind"].to_numpy() == "block2", *keys)
     order = np.lexsort((blocks["frame"].to_numpy(), key))
     sorted_key, num = key[order], blocks["num"].to_numpy()[order]
     more = blocks["more"].to_numpy()[order]

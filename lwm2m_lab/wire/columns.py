@@ -157,7 +157,8 @@ def read_columns(source: Source, *, ports: Sequence[int] = (5683,), interface: s
 
     Examples
     --------
-    >>> from lwm2m_lab.wire.pcap import Interface, Packet, pcapng_bytes
+    >>> from lwm2m_lab.wire.pcap import Interface
+    >>> from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
     >>> from lwm2m_lab.wire.packets import udp_packet
     >>> packet = udp_packet(("192.0.2.1", 5683), ("192.0.2.2", 5683), bytes.fromhex("4001000db133"))
     >>> columns = read_columns(pcapng_bytes([Packet(0, packet)], interfaces=[Interface()]))

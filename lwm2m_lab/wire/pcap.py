@@ -1,7 +1,7 @@
 """Capture files: pcap and pcapng, told apart by their magic, plain or compressed with gzip.
 
-`RecordReader` walks a file window by window and gives numpy arrays of packets; `pcapng_bytes` writes what the lab
-itself has captured. Record headers form a chain, so finding them is the one loop of Python in the reader.
+`RecordReader` walks a file window by window and gives numpy arrays of packets. Record headers form a chain, so finding
+them is the one loop of Python in the reader.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import io
 import os
 import pathlib
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from lwm2m_lab.errors import BadInput
 
-__all__ = ["Interface", "Packet", "RecordReader", "Records", "open_capture", "pcapng_bytes"]
+__all__ = ["Interface", "RecordReader", "Records", "open_capture"]
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -40,26 +40,6 @@ _PCAP_MAGIC = {
     b"\x4d\x3c\xb2\xa1": ("<", 1),
     b"\xa1\xb2\x3c\x4d": (">", 1),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Packet:
-    """One packet to be written.
-
-    Attributes
-    ----------
-    time_ns : int
-        Nanoseconds since the epoch.
-    data : bytes
-    interface : int
-        Number of the interface, from 0.
-    comment : str or None
-    """
-
-    time_ns: int
-    data: bytes
-    interface: int = 0
-    comment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,55 +91,6 @@ class Records:
     original: Ints
     interface: Ints
     comments: dict[int, str] = field(default_factory=dict)
-
-
-# ---------------------------------------------------------------- writing
-
-
-def pcapng_bytes(packets: Iterable[Packet], *, interfaces: Sequence[Interface], comment: str | None = None) -> bytes:
-    """A pcapng file; the same arguments give the same bytes.
-
-    Examples
-    --------
-    >>> data = pcapng_bytes([Packet(0, b"E")], interfaces=[Interface("server")])
-    >>> data[:4].hex()
-    '0a0d0d0a'
-    """
-    out = [_block(_NG_SECTION, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + _options([(1, comment)]))]
-    for interface in interfaces:
-        # if_name, if_tsresol: 10 to the power of -9.
-        options = _options([(2, interface.name), (9, b"\x09")])
-        out.append(_block(_NG_INTERFACE, struct.pack("<HHI", interface.linktype, 0, 0) + options))
-    for packet in packets:
-        head = struct.pack(
-            "<IIIII",
-            packet.interface,
-            packet.time_ns >> 32,
-            packet.time_ns & 0xFFFFFFFF,
-            len(packet.data),
-            len(packet.data),
-        )
-        out.append(_block(_NG_PACKET, head + _padded(packet.data) + _options([(1, packet.comment)])))
-    return b"".join(out)
-
-
-def _block(kind: int, body: bytes) -> bytes:
-    length = 12 + len(body)
-    return struct.pack("<II", kind, length) + body + struct.pack("<I", length)
-
-
-def _options(options: Sequence[tuple[int, str | bytes | None]]) -> bytes:
-    """Options that have a value, and the end of them where there are any."""
-    out = b""
-    for code, value in options:
-        if value:
-            raw = value.encode() if isinstance(value, str) else value
-            out += struct.pack("<HH", code, len(raw)) + _padded(raw)
-    return out + bytes(4) if out else b""
-
-
-def _padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 4)
 
 
 # ---------------------------------------------------------------- opening

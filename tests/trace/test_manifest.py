@@ -87,11 +87,9 @@ def test_healthy_sessions_give_no_failure(entry: dict[str, Any]) -> None:
             assert [str(one) for one in mine if one.verdict == "FAIL"] == []
 
 
-def test_the_other_end_of_a_lossy_link() -> None:
+def test_the_other_end_of_a_lossy_link(shared: pathlib.Path) -> None:
     """Both sides of one session tell the same update; only retransmissions and times may differ."""
-    if not entries():
-        pytest.skip("needs the real captures beside the checkout")
-    base = CAPTURES / "anjay" / "anjay-push-lossy-80ms-7pct"
+    base = shared / "captures" / "anjay" / "anjay-push-lossy-80ms-7pct"
     server, client = (lab.read(f"{base}{end}").update(0) for end in (".pcap", ".client-side.pcap"))
     for name in ("endpoint", "states", "results", "firmware_versions", "image_sha256", "outcome", "verdict"):
         assert getattr(server, name) == getattr(client, name)

@@ -252,9 +252,9 @@ def uri_cut(case: Case) -> Iterator[Conclusion]:
     evidence = case.update.evidence
     if evidence.kind != "pull" or not evidence.uri:
         return
-    from lwm2m_lab.trace.deliveries import _target
+    from lwm2m_lab.trace.deliveries import uri_target
 
-    path, _ = _target(evidence.uri)
+    path, _ = uri_target(evidence.uri)
     gets = case.exchanges[(case.exchanges["code"] == "0.01") & case.exchanges["frame"].isin(evidence.request_frames)]
     for frame, asked in gets[["frame", "uri_path"]].itertuples(index=False):
         if asked != path:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pandas as pd
 
-from lwm2m_lab.trace.findings.registry import Case, Conclusion, Verdict, rule
+from lwm2m_lab.spec.versions import VERSION_CHECKS
+from lwm2m_lab.trace.findings.registry import Body, Case, Conclusion, Verdict, rule
 
 __all__: list[str] = []
 
 FIRMWARE_VERSION, PKG_VERSION, STATE, RESULT = "/3/0/3", "/5/0/7", "/5/0/3", "/5/0/5"
-_CLAUSE = "LwM2M E.6 (change request): Firmware Version"
+
+
+def _check(id: str) -> Callable[[Body], Body]:
+    """Register a rule under the title and the clause that the version rule gives it."""
+    one = VERSION_CHECKS[id]
+    return rule(one.id, one.title, clause=one.clause, certainty=one.certainty)
 
 
 def _executed(case: Case) -> int | None:
@@ -35,7 +41,7 @@ def _has_no_version(case: Case) -> list[int]:
     return [int(frame) for frame in refused["response_frame"]]
 
 
-@rule("V1", "after success /3/0/3 is the version of the installed image", clause=_CLAUSE)
+@_check("V1")
 def version_is_the_images(case: Case) -> Iterator[Conclusion]:
     """MUST of the change request; decided where the image says its version."""
     if case.update.outcome != "succeeded" or _has_no_version(case):
@@ -83,7 +89,7 @@ def _settled_versions(case: Case, settled: int) -> pd.DataFrame:
     return versions[versions["frame"] > settled]
 
 
-@rule("V2", "a new /3/0/3 comes with Update Result 1", clause=_CLAUSE, certainty="suspected")
+@_check("V2")
 def change_without_success(case: Case) -> Iterator[Conclusion]:
     """The result was lost, or the device was updated by other means: a note, no violation."""
     before, after = case.update.firmware_version_before, case.update.firmware_version_after
@@ -101,7 +107,7 @@ def change_without_success(case: Case) -> Iterator[Conclusion]:
         )
 
 
-@rule("V3", "/3/0/3 does not change before the installation", clause=_CLAUSE)
+@_check("V3")
 def version_before_execute(case: Case) -> Iterator[Conclusion]:
     """The resource says what runs, and the package at hand does not run."""
     before, executed = case.update.firmware_version_before, _executed(case)
@@ -128,7 +134,7 @@ def version_before_execute(case: Case) -> Iterator[Conclusion]:
         )
 
 
-@rule("V4", "after a failed update /3/0/3 is as before", clause="LwM2M E.6; ETS int-779, criterion C.b")
+@_check("V4")
 def version_after_failure(case: Case) -> Iterator[Conclusion]:
     """A failed installation leaves the old firmware, and the old version with it."""
     before, results = case.update.firmware_version_before, case.values(RESULT)
@@ -159,7 +165,7 @@ def version_after_failure(case: Case) -> Iterator[Conclusion]:
         )
 
 
-@rule("V5", "/5/0/7 outside Downloaded and Updating", clause="LwM2M E.6, note on PkgName and PkgVersion")
+@_check("V5")
 def package_version_elsewhere(case: Case) -> Iterator[Conclusion]:
     """Allowed: the resource serves the update function alone."""
     versions, states = case.values(PKG_VERSION), case.values(STATE)
@@ -170,7 +176,7 @@ def package_version_elsewhere(case: Case) -> Iterator[Conclusion]:
             return
 
 
-@rule("V6", "/5/0/7 need not equal /3/0/3", clause="LwM2M E.6, note on PkgName and PkgVersion")
+@_check("V6")
 def package_version_differs(case: Case) -> Iterator[Conclusion]:
     """Allowed: the standard relates neither to the other."""
     versions, after = case.values(PKG_VERSION), case.update.firmware_version_after
@@ -184,7 +190,7 @@ def package_version_differs(case: Case) -> Iterator[Conclusion]:
         )
 
 
-@rule("V7", "without /3/0/3 the version rule does not apply", clause=_CLAUSE)
+@_check("V7")
 def no_firmware_version(case: Case) -> Iterator[Conclusion]:
     """The duty holds where the resource is available."""
     frames = _has_no_version(case)
