@@ -164,6 +164,7 @@ class RecordReader:
         self.packets = 0
         self._order = "<"
         self._first_interface = 0
+        self._section_ahead = False
         self._last_time = 0
         head = stream.read(24)
         if not head:
@@ -195,19 +196,22 @@ class RecordReader:
             chunk = self.stream.read(want)
             ended = len(chunk) < want
             window += chunk
-            records, used, stop = self._walk(window, base)
-            if records is not None:
-                yield records
+            stop, again, moved = False, True, False
+            while again and not stop:
+                before = base
+                records, used, stop = self._walk(window, base)
+                window, base, again = window[used:], base + used, self._section_ahead
+                moved = moved or base > before
+                if records is not None:
+                    yield records
             if stop:
                 return
-            want = WINDOW if used else min(2 * want, LONGEST_RECORD)
-            rest = len(window) - used
-            base += used
-            if ended and rest:
+            want = WINDOW if moved else min(2 * want, LONGEST_RECORD)
+            if ended and window:
                 self.notes.append(
-                    f"the file is cut after frame {self.packets}: {rest} bytes at its end are no whole packet"
+                    f"the file is cut after frame {self.packets}: {len(window)} bytes at its end, from byte {base} on, "
+                    "are no whole packet"
                 )
-            window = window[used:]
 
     def _walk(self, window: bytearray, base: int) -> tuple[Records | None, int, bool]:
         return self._walk_ng(window, base) if self._is_ng else self._walk_pcap(window, base)
@@ -252,6 +256,9 @@ class RecordReader:
 
         Ends early where a section of the other byte order begins, so that a window has one order.
         """
+        # Interfaces are numbered anew in each section: from which packet of the window on, what is added.
+        sections = [(0, self._first_interface)]
+        self._section_ahead = False
         size, at, stop = len(window), 0, False
         offsets: list[int] = []
         simple: list[int] = []
@@ -267,6 +274,7 @@ class RecordReader:
                     stop = True
                     break
                 if new != order and offsets:
+                    self._section_ahead = True
                     break
                 self._order = order = new
                 unpack = struct.Struct(order + "II").unpack_from
@@ -284,12 +292,16 @@ class RecordReader:
                 offsets.append(at)
             elif kind == _NG_SECTION:
                 self._first_interface = len(self.interfaces)
+                sections.append((len(offsets), self._first_interface))
             elif kind == _NG_INTERFACE:
                 self._add_interface(window, at, length)
             at += length
         if not offsets:
             return None, at, stop
-        return self._ng_records(_words(window), base, np.array(offsets, np.int64), simple), at, stop
+        ends = [begin for begin, _ in sections[1:]] + [len(offsets)]
+        counts = [end - begin for (begin, _), end in zip(sections, ends, strict=True)]
+        added = np.repeat(np.array([first for _, first in sections], np.int64), counts)
+        return self._ng_records(_words(window), base, np.array(offsets, np.int64), simple, added), at, stop
 
     def _add_interface(self, window: bytearray, at: int, length: int) -> None:
         (linktype,) = struct.unpack_from(self._order + "H", window, at + 8)
@@ -304,7 +316,7 @@ class RecordReader:
                 (offset,) = struct.unpack(self._order + "q", value)
         self.interfaces.append(Interface(name, linktype, ticks, offset))
 
-    def _ng_records(self, data: Bytes, base: int, o: Ints, simple: list[int]) -> Records:
+    def _ng_records(self, data: Bytes, base: int, o: Ints, simple: list[int], added: Ints) -> Records:
         """Columns of the packet blocks of one window."""
         order = self._order
         kind = _u32(data, o, order)
@@ -316,7 +328,7 @@ class RecordReader:
             old = kind == _NG_OLD_PACKET
             word = _u32(data, o + 8, order)
             interface = np.where(old, word & 0xFFFF if order == "<" else word >> 16, interface)
-        interface = interface + self._first_interface
+        interface = interface + added
         ticks = _u32(data, o + 12, order) << 32 | _u32(data, o + 16, order)
         captured = np.where(is_simple, np.minimum(_u32(data, o + 8, order), block - 16), _u32(data, o + 20, order))
         original = np.where(is_simple, _u32(data, o + 8, order), _u32(data, o + 24, order))

@@ -152,8 +152,8 @@ _LABELS = {-2: "bn", -3: "bt", -4: "bu", -5: "bv", -1: "bver", 0: "n", 1: "u", 2
 
 
 def _labelled(pack: Any) -> Any:
-    if not isinstance(pack, list):
-        raise ValueError("a SenML pack is an array")
+    if not isinstance(pack, list) or not all(isinstance(one, dict) for one in pack):
+        raise ValueError("a SenML pack is an array of records")
     return [{_LABELS.get(key, key): value for key, value in record.items()} for record in pack]
 
 
@@ -161,7 +161,7 @@ def _senml(pack: Any) -> list[Entry]:
     """Records with their base name resolved."""
     if not isinstance(pack, list) or len(pack) > MOST_ENTRIES or not all(isinstance(one, dict) for one in pack):
         raise ValueError("a SenML pack is an array of records")
-    entries, base_name, base_value = [], "", 0
+    entries, base_name, base_value = [], "", None
     for record in pack:
         base_name = str(record.get("bn", base_name))
         base_value = record.get("bv", base_value)
@@ -181,7 +181,8 @@ def _senml_value(record: Mapping[str, Any], base_value: Any) -> Value:
     if "vd" in record:
         data = record["vd"]
         return data if isinstance(data, bytes) else _base64url(str(data))
-    return None
+    # A base value without a value of its own counts as the sum with 0 (RFC 8428, 4.6).
+    return _scalar(base_value)
 
 
 def _scalar(value: Any) -> Value:
@@ -198,9 +199,13 @@ def _base64url(text: str) -> bytes:
 
 def _old_json(document: Any, path: str) -> list[Entry]:
     """The JSON of LwM2M 1.0: base name and an array of elements."""
+    if not isinstance(document, dict) or not isinstance(document.get("e"), list):
+        raise ValueError("an object with an array 'e' of elements is expected")
     base = str(document.get("bn", path if path.count("/") >= 3 else path.rstrip("/") + "/"))
     entries = []
     for element in document["e"]:
+        if not isinstance(element, dict):
+            raise ValueError("an element of 'e' is an object")
         name = base + str(element.get("n", ""))
         value = next((element[key] for key in ("v", "sv", "bv", "ov") if key in element), None)
         entries.append(Entry(name.rstrip("/"), _scalar(value)))
