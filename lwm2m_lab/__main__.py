@@ -70,7 +70,7 @@ def _update(options: argparse.Namespace) -> int:
         "max_retransmit": options.max_retransmit,
         "time_limit": options.time_limit,
     }
-    if options.network == "simulated":
+    if options.network == "simulated" or (options.loss, options.delay) != (0.0, 0.05):
         shared["link"] = lwm2m_lab.Link(delay=options.delay, loss=options.loss)
     if options.command == "push":
         run = lwm2m_lab.push(options.image, method=options.method, package_format=options.package_format, **shared)

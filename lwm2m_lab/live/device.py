@@ -23,7 +23,7 @@ from lwm2m_lab.live.network import Address, Network
 from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.requests import NoAnswer, Requester, Timers, cancel, path_of
 from lwm2m_lab.live.updater import Flash, Updater
-from lwm2m_lab.spec.objects import State, object_definition
+from lwm2m_lab.spec.objects import State, UpdateResult, object_definition
 from lwm2m_lab.wire import links
 
 __all__ = ["Device", "Happening"]
@@ -44,16 +44,17 @@ class Happening:
         Seconds since the run began.
     what : str
         An event of the state machine, or ``"boot"``, ``"registered"``, ``"reboot"``.
-    state, result : str
-        State and Update Result afterwards, as in ``"2 Downloaded"``.
+    state : State
+    result : UpdateResult
+        Afterwards.
     package_version, firmware_version : str or None
         ``/5/0/7`` and the firmware that runs, whether the device shows it or not.
     """
 
     time: float
     what: str
-    state: str
-    result: str
+    state: State
+    result: UpdateResult
     package_version: str | None
     firmware_version: str
 
@@ -167,9 +168,7 @@ class Device:
         package = self.updater.values().get("/5/0/7")
         now = asyncio.get_running_loop().time() - self._began
         version = self.flash.firmware_version
-        self.truth.append(
-            Happening(now, what, str(state), str(result), None if package is None else str(package), version)
-        )
+        self.truth.append(Happening(now, what, state, result, None if package is None else str(package), version))
 
     # ---------------------------------------------------------------- registration
 

@@ -16,7 +16,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import aiocoap
 
@@ -241,9 +241,8 @@ class _Tap(asyncio.DatagramProtocol):
         self.inner, self.network, self.side = inner, network, side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
         self.address: Address = transport.get_extra_info("sockname")[:2]
-        self.inner.connection_made(_TappedTransport(transport, self))
+        self.inner.connection_made(_TappedTransport(cast("asyncio.DatagramTransport", transport), self))
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         self.network.see(self.side, addr[:2], self.address, data)

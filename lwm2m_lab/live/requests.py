@@ -7,6 +7,7 @@ happen between two), so every request here goes out with aiocoap's block-wise ha
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,7 +107,7 @@ class Requester:
         request = self.context.request(message, handle_blockwise=False)
         try:
             return await request.response
-        except aiocoap.error.ResolutionError as error:
+        except (aiocoap.error.ResolutionError, socket.gaierror) as error:
             raise UnknownHost(f"the host of {message.get_request_uri()} has no address") from error
         except (aiocoap.error.NetworkError, aiocoap.error.LibraryShutdown) as error:
             raise NoAnswer(
