@@ -40,6 +40,8 @@ class Tracker:
         self._possible: set[Status] = set(_EVERYTHING)
         # Whether a delivery was begun: only then may a device look Idle while it downloads (A4).
         self._delivering = False
+        #: Internal events that cannot have happened yet, such as the end of a delivery whose last block is to come.
+        self.held: frozenset[Event] = frozenset()
         # What was possible at any time since the last sighting of each resource: a notification may come late.
         self._states_since: set[State] = set(State)
         self._results_since: set[UpdateResult] = set(UpdateResult)
@@ -119,7 +121,8 @@ class Tracker:
         while pending:
             state, result = pending.pop()
             for rule in self._rules:
-                if rule.source != state or rule.event not in INTERNAL or not _allows(rule.results, result):
+                possible = rule.event in INTERNAL and rule.event not in self.held
+                if rule.source != state or not possible or not _allows(rule.results, result):
                     continue
                 for after, new in rule.outcomes:
                     status = (after, result if new is None else new)

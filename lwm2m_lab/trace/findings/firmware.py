@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from lwm2m_lab.spec.objects import State, UpdateResult
@@ -33,8 +34,26 @@ def _requests(case: Case) -> list[tuple[int, Event, bool | None]]:
     )
 
 
-def _follow(case: Case) -> Iterator[tuple[str, int, Any, list[State]]]:
-    """Follow the endpoint through the update; what no path of permitted rules explains: kind, frame, value, states."""
+def _package_seen(case: Case) -> float:
+    """Frame from which on the package may be complete: its last block, or the first after a gap in the capture."""
+    evidence, columns = case.update.evidence, case.capture.columns
+    if evidence.kind != "push":
+        return 0
+    expected = 0
+    for frame in sorted(evidence.request_frames):
+        row = int(np.searchsorted(columns["frame"], frame))
+        num, more = int(columns["block1_num"][row]), int(columns["block1_more"][row])
+        if more < 1 or num > expected:
+            return frame
+        expected = max(expected, num + 1)
+    return np.inf
+
+
+def _follow(case: Case, *, whole_from: float = 0) -> Iterator[tuple[str, int, Any, list[State]]]:
+    """Follow the endpoint through the update; what no path of permitted rules explains: kind, frame, value, states.
+
+    `whole_from` is the frame before which the package cannot have been complete.
+    """
     tracker = Tracker(case.object_versions[0])
     whole = case.capture.timeline
     own = whole[(whole["endpoint"] == case.update.endpoint) & whole["path"].isin((STATE, RESULT))]
@@ -48,6 +67,8 @@ def _follow(case: Case) -> Iterator[tuple[str, int, Any, list[State]]]:
     again = case.registrations[case.registrations["operation"] == "register"]
     items += [(int(frame), 2, None) for frame in again["frame"]]
     for frame, kind, what in sorted(items, key=lambda item: item[:2]):
+        early = case.update.frames[0] <= frame < whole_from
+        tracker.held = frozenset({Event.PACKAGE_COMPLETE}) if early else frozenset()
         if kind == 2:
             tracker.reboot()
         elif kind == 0:
@@ -107,7 +128,15 @@ def execute_in_downloaded(case: Case) -> Iterator[Conclusion]:
             f"the Execute of Update in frame {frame} was accepted; the device was in {possible}",
             [frame],
         )
-    if not broken and len(executes):
+    early = [] if broken else [item for item in _follow(case, whole_from=_package_seen(case)) if item[0] == "request"]
+    for _, frame, _, _ in early:
+        yield (
+            Verdict.INCONCLUSIVE,
+            f"the Execute of Update in frame {frame} was accepted, and the last block of the package was not seen "
+            "before it; a capture without losses decides whether the device was still in State 1 Downloading",
+            [frame],
+        )
+    if not broken and not early and len(executes):
         frames = executes["frame"].tolist()
         refused = executes[executes["response_code"] == "4.05"]
         if len(refused):
