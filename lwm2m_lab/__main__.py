@@ -52,6 +52,10 @@ def _update(options: argparse.Namespace) -> int:
     """`push` and `pull`: an update, its table, its picture; 0 if it succeeded, 1 if not."""
     for name in ("pcap", "plot"):
         _check_folder(getattr(options, name))
+    if options.plot:
+        from lwm2m_lab.show.style import picture_kind
+
+        picture_kind(options.plot)
     device = lwm2m_lab.DeviceOptions(
         endpoint=options.endpoint,
         lwm2m=options.lwm2m,

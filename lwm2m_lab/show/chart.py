@@ -46,6 +46,7 @@ def version_chart(capture: Capture, *, endpoint: str | None = None) -> Figure:
     BadInput
         Where the capture shows no value of that endpoint.
     """
+    capture.require_messages()
     name = _endpoint(capture, endpoint)
     timeline = capture.timeline
     own = timeline[timeline["endpoint"] == name]

@@ -197,6 +197,7 @@ def ladder(
     BadInput
         Where no message is left.
     """
+    capture.require_messages()
     found = rungs(capture, endpoint=endpoint, first=first, last=last, frames=frames, collapse=collapse)
     if not found:
         raise BadInput(f"{capture.name} has no message in that part; its table of messages lists the frames")

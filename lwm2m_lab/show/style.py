@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from lwm2m_lab.errors import BadInput
 
-__all__ = ["COLOURS", "DPI", "WIDTH", "LabFigure", "new_figure", "png_bytes", "save_figure"]
+__all__ = ["COLOURS", "DPI", "WIDTH", "LabFigure", "new_figure", "picture_kind", "png_bytes", "save_figure"]
 
 WIDTH, DPI = 9.0, 100
 #: Okabe and Ito's colours, told apart by every kind of colour vision.
@@ -37,6 +37,9 @@ _SETTINGS: Any = {
     "axes.titlesize": 10,
     "svg.hashsalt": "lwm2m_lab",
 }
+
+#: What would differ from one run to the next is left out of a file.
+_METADATA: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 
 class LabFigure(Figure):
@@ -71,6 +74,25 @@ def png_bytes(figure: Figure) -> bytes:
     return out.getvalue()
 
 
+def picture_kind(path: str | os.PathLike[str]) -> str:
+    """The kind of picture that a file name stands for: png, svg or pdf.
+
+    Raises
+    ------
+    BadInput
+        For another ending.
+
+    Examples
+    --------
+    >>> picture_kind("update.SVG")
+    'svg'
+    """
+    kind = pathlib.Path(path).suffix.lstrip(".").lower()
+    if kind not in _METADATA:
+        raise BadInput(f"{path} names no kind of picture; an ending .png, .svg or .pdf is expected")
+    return kind
+
+
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write a picture beside its place, then move it there; the ending of the name says which kind.
 
@@ -79,15 +101,11 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     BadInput
         For an ending that is no picture, or a place that cannot be written.
     """
-    target = pathlib.Path(path)
-    kind = target.suffix.lstrip(".").lower()
-    metadata: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    if kind not in metadata:
-        raise BadInput(f"{target} names no kind of picture; an ending .png, .svg or .pdf is expected")
+    target, kind = pathlib.Path(path), picture_kind(path)
     beside = target.with_name(target.name + ".part")
     try:
         with rc_context(_SETTINGS):
-            figure.savefig(beside, format=kind, metadata=metadata[kind])
+            figure.savefig(beside, format=kind, metadata=_METADATA[kind])
         beside.replace(target)
     except OSError as error:
         raise BadInput(f"{target} cannot be written ({error.strerror}); another path is expected") from None

@@ -99,8 +99,7 @@ class Capture:
         for name in ("uri_path", "uri_query"):
             categories = np.array([*self.columns.categories[name], None], object)
             table[name] = categories[table["_path" if name == "uri_path" else "_query"]]
-        for name in ("observe", "block1_num", "block2_num", "response_frame"):
-            table[name] = table[name].astype("Int64").mask(table[name] < 0)
+        table = _with_missing(table, "observe", "block1_num", "block2_num", "response_frame")
         return table[list(exchanges.EXCHANGE_COLUMNS)]
 
     @functools.cached_property
@@ -110,7 +109,7 @@ class Capture:
     @functools.cached_property
     def blocks(self) -> pd.DataFrame:
         """One row a block that carries payload."""
-        return self._blocks.reindex(columns=list(transfers.BLOCK_COLUMNS))
+        return _with_missing(self._blocks.reindex(columns=list(transfers.BLOCK_COLUMNS)), "response_frame")
 
     @functools.cached_property
     def transfers(self) -> pd.DataFrame:
@@ -125,7 +124,7 @@ class Capture:
     @functools.cached_property
     def executes(self) -> pd.DataFrame:
         """One row an Execute."""
-        return timeline.build_executes(self.columns, self._wire[0])
+        return _with_missing(timeline.build_executes(self.columns, self._wire[0]), "response_frame")
 
     @functools.cached_property
     def _updates(self) -> list[Update]:
@@ -146,13 +145,13 @@ class Capture:
         BadInput
             Where there is none such.
         """
-        found = self._updates
-        if isinstance(which, str):
-            found = [one for one in found if one.endpoint == which]
-            which = -1 if found else 0
-        if not -len(found) <= which < len(found):
-            raise BadInput(f"{self.name} has {len(self._updates)} updates, none of them {which!r}")
-        return found[which]
+        everything = self._updates
+        found = [one for one in everything if one.endpoint == which] if isinstance(which, str) else everything
+        position = -1 if isinstance(which, str) else which
+        if not -len(found) <= position < len(found):
+            there = ", ".join(dict.fromkeys(one.endpoint for one in everything)) or "no endpoint"
+            raise BadInput(f"{self.name} has no update {which!r}; it has {len(everything)}, of {there}")
+        return found[position]
 
     # ---------------------------------------------------------------- single messages
 
@@ -193,6 +192,18 @@ class Capture:
     def encrypted_records(self) -> int:
         """DTLS records that were not decrypted."""
         return self.columns.encrypted_records
+
+    def require_messages(self) -> None:
+        """Refuse to draw or measure where there is nothing.
+
+        Raises
+        ------
+        BadInput
+            Where the capture holds no CoAP message in the clear.
+        """
+        if not self.columns.rows:
+            hidden = f" (encrypted: {self.encrypted_records} records)" if self.encrypted_records else ""
+            raise BadInput(f"{self.name} has no CoAP message in the clear{hidden}; a capture with some is expected")
 
     def explain(self) -> Explanation:
         """What happened, why, and which clause."""
@@ -246,6 +257,14 @@ class Capture:
         write_beside(path, data)
 
 
+def _with_missing(table: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """The table with pd.NA in these columns where they hold -1."""
+    for name in names:
+        numbers = table[name].astype("Int64")
+        table[name] = numbers.mask(numbers < 0)
+    return table
+
+
 def write_beside(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file beside its place and move it there, so that nobody finds half of it.
 
@@ -260,10 +279,11 @@ def write_beside(path: str | os.PathLike[str], data: bytes) -> None:
         beside.write_bytes(data)
         beside.replace(target)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise BadInput(
             f"{target} cannot be written ({error.strerror}); a path in an existing folder is expected"
         ) from None
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def read(

@@ -140,7 +140,8 @@ def body_of(columns: Columns, blocks: pd.DataFrame) -> bytes | None:
 def build_transfers(columns: Columns, blocks: pd.DataFrame) -> pd.DataFrame:
     """One row a transfer."""
     rows = list(_transfers(columns, blocks))
-    return pd.DataFrame(rows, columns=list(TRANSFER_COLUMNS))
+    table = pd.DataFrame(rows, columns=list(TRANSFER_COLUMNS))
+    return table.astype({"content_format": "Int64", "expected_size": "Int64"})
 
 
 def _transfers(columns: Columns, blocks: pd.DataFrame) -> Iterator[dict[str, object]]:

@@ -1,0 +1,222 @@
+"""The commands as a shell sees them: what they print, what they leave behind, and their exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import pytest
+
+import lwm2m_lab as lab
+from lwm2m_lab.__main__ import main
+from lwm2m_lab.trace.samples import path_of
+
+GOOD = str(path_of("anjay-push-256-ok"))
+
+
+def run(*arguments: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    """A command in a process of its own."""
+    command = [sys.executable, "-m", "lwm2m_lab", *arguments]
+    return subprocess.run(command, capture_output=True, input=stdin, check=False)
+
+
+def test_push_twice_writes_the_same_bytes(tmp_path: pathlib.Path, tshark: str) -> None:
+    """The issue's own example: identical captures, nothing malformed, exit status 0."""
+    for name in ("a.pcapng", "b.pcapng"):
+        assert run("push", "--pcap", str(tmp_path / name)).returncode == 0
+    first = (tmp_path / "a.pcapng").read_bytes()
+    assert first == (tmp_path / "b.pcapng").read_bytes()
+    command = [tshark, "-r", str(tmp_path / "a.pcapng"), "-Y", "_ws.malformed || _ws.expert.severity == error"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == ""
+
+
+def test_an_update_prints_its_row_and_its_picture(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Table on standard output, picture and capture in files, nothing else in the folder."""
+    status = main(["push", "--size", "3000", "--pcap", f"{tmp_path}/x.pcapng", "--plot", f"{tmp_path}/x.png"])
+    out = capsys.readouterr()
+    assert (status, out.err) == (0, "")
+    assert "succeeded: Update Result is 1 Updated successfully and /3/0/3 is 2.0.0" in out.out
+    assert "image_size               3000" in out.out
+    assert (tmp_path / "x.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert {path.name for path in tmp_path.iterdir()} == {"x.pcapng", "x.png"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["pull", "--uri", "coap://192.0.2.3/nope.bin"], "Update Result 7 Invalid URI"),
+        (["push", "--install-fails"], "Update Result 8"),
+        (["push", "--loss", "1", "--time-limit", "300"], "did not register"),
+    ],
+)
+def test_an_update_that_fails_is_exit_status_1(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A result, not an error."""
+    assert main(arguments) == 1
+    assert said in capsys.readouterr().out
+
+
+def test_messages_is_the_table(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """To standard output, to a file, and from standard input: the same CSV."""
+    assert main(["messages", GOOD]) == 0
+    text = capsys.readouterr().out
+    assert len(text.splitlines()) == 1 + lab.read(GOOD).columns.rows
+    assert main(["messages", GOOD, "--out", f"{tmp_path}/m.csv"]) == 0
+    assert (tmp_path / "m.csv").read_text(encoding="utf-8") == text
+    piped = run("messages", "-", stdin=pathlib.Path(GOOD).read_bytes())
+    assert (piped.returncode, piped.stdout.decode()) == (0, text)
+
+
+def test_explain_in_words_and_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """The words are those of `lab.explain`, the JSON that of the contract."""
+    path = str(path_of("anjay-push-delayed-failure"))
+    assert main(["explain", path]) == 0
+    assert capsys.readouterr().out == f"{lab.explain(path)}\n"
+    assert main(["explain", path, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [one["rule"] for one in said["findings"] if one["verdict"] == "FAIL"] == ["V4"]
+    assert main(["explain", path, "--json", "--all"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["findings"]) > len(said["findings"])
+    assert main(["explain", path, "--endpoint", "nobody"]) == 2
+    assert "those there are of urn:dev:anjay-1" in capsys.readouterr().err
+
+
+def test_explain_of_encrypted_traffic(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not an empty table but a number of records."""
+    assert main(["explain", str(path_of("anjay-dtls-psk"))]) == 0
+    out = capsys.readouterr().out
+    assert f"encrypted: {lab.read('anjay-dtls-psk').encrypted_records} records" in out
+
+
+def test_every_capture_beside_the_checkout_can_be_explained(
+    shared: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No file there makes it fail, and each says something."""
+    paths = sorted([*shared.glob("captures/*/*.pcap"), *shared.glob("captures/*/*.pcapng")])
+    assert len(paths) > 20
+    for path in paths:
+        assert main(["explain", str(path)]) == 0
+        out = capsys.readouterr().out
+        assert ("verdict" in out) or ("encrypted: " in out) or ("No firmware update" in out)
+
+
+def test_bad_input_in_files(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One sentence, exit status 2, no traceback, whatever the file is."""
+    (tmp_path / "empty.pcap").write_bytes(b"")
+    (tmp_path / "paper.pdf").write_bytes(b"%PDF-1.7\n" + bytes(range(256)))
+    (tmp_path / "head.pcap").write_bytes(pathlib.Path(GOOD).read_bytes()[:10])
+    for command in ("messages", "explain"):
+        for name in ("nowhere.pcap", "empty.pcap", "paper.pdf", "head.pcap", "."):
+            assert main([command, str(tmp_path / name)]) == 2
+            out = capsys.readouterr()
+            assert out.out == ""
+            assert len(out.err.strip().splitlines()) == 1
+            assert out.err.startswith("lwm2m-lab: ")
+            assert "expected" in out.err
+
+
+def test_a_truncated_capture_gives_what_came_before(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The rows before the cut on standard output, a word about the rest on standard error, exit status 0."""
+    path = tmp_path / "cut.pcap"
+    path.write_bytes(pathlib.Path(GOOD).read_bytes()[:5000])
+    assert main(["messages", str(path)]) == 0
+    out = capsys.readouterr()
+    assert len(out.out.splitlines()) > 10
+    assert "note: the file is cut after frame" in out.err
+
+
+def test_a_capture_without_coap(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty table with its header; the explanation says that there is none."""
+    path = tmp_path / "dns.pcap"
+    path.write_bytes(pathlib.Path(GOOD).read_bytes()[:24])
+    assert main(["messages", str(path)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert main(["explain", str(path)]) == 0
+    assert "No CoAP message in 0 packets." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--size", "0"], "size of the image is 0 bytes"),
+        (["--size", "1000000000"], "(16 MiB) are expected"),
+        (["--size", "big"], "invalid int value: 'big'"),
+        (["--loss", "1.5"], "a probability from 0 to 1 is expected"),
+        (["--image-version", "two"], "three numbers as in '2.1.0'"),
+        (["--object-version", "3.0"], "one of '1.0', '1.1', '1.2' is expected"),
+        (["--lwm2m", "0.9"], "one of '1.0', '1.1', '1.2' is expected"),
+        (["--block-size", "1000"], "is expected"),
+        (["--network", "loopback", "--loss", "0.1"], "only 'simulated' has one"),
+        (["no-such-image.bin"], "the path of a firmware image is expected"),
+        (["--plot", "x.gif"], "an ending .png, .svg or .pdf is expected"),
+        (["--plot", "no/such/folder/x.png"], "a path in an existing folder is expected"),
+        (["--pcap", "no/such/folder/x.pcapng"], "a path in an existing folder is expected"),
+        (["--method", "GET"], "invalid choice"),
+        (["--what"], "unrecognized arguments"),
+    ],
+)
+def test_bad_input_of_an_update(
+    arguments: list[str], said: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Refused before anything runs; nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    try:
+        status = main(["push", "--pcap", "out.pcapng", *arguments])
+    except SystemExit as error:
+        status = int(str(error.code))
+    out = capsys.readouterr()
+    assert (status, out.out) == (2, "")
+    assert said in out.err
+    assert len(out.err.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_command_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """Help names the commands; the version is the library's."""
+    with pytest.raises(SystemExit) as caught:
+        main([])
+    assert caught.value.code == 2
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert lab.__version__ in capsys.readouterr().out
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    """`messages FILE | head -1` ends quietly."""
+    command = f"{sys.executable} -m lwm2m_lab messages {GOOD} | head -1"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("frame,time,src")
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C reaches a process in another way on Windows")
+def test_ctrl_c_ends_cleanly(tmp_path: pathlib.Path) -> None:
+    """Interrupted in the middle: exit status 130, one line, and no half of a file."""
+    command = [sys.executable, "-u", "-c", (
+        "import sys, threading, _thread\n"
+        "from lwm2m_lab.__main__ import main\n"
+        "from lwm2m_lab.live import world\n"
+        "real = world.World.live\n"
+        "async def live(self):\n"
+        "    print('running', flush=True)\n"
+        "    return await real(self)\n"
+        "world.World.live = live\n"
+        "sys.exit(main(['push', '--network', 'loopback', '--size', '4000000', '--block-size', '16',"
+        f" '--pcap', {str(tmp_path / 'x.pcapng')!r}]))\n"
+    )]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "running\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.strip().splitlines()[-1] == "lwm2m-lab: stopped"
+    assert "Traceback" not in errors
+    assert list(tmp_path.iterdir()) == []
