@@ -191,8 +191,8 @@ def _progress(ax: Axes, capture: Capture, name: str) -> None:
         times, heights = zip(*again, strict=True)
         label = f"sent again, {len(again)} {'copy' if len(again) == 1 else 'copies'}"
         style: dict[str, Any] = {"linestyle": "none", "marker": "x", "markersize": 6, "markeredgewidth": 1.6}
-        ax.plot(times, heights, color=COLOURS["again"], label=label, **style)
-        ax.legend(loc="lower right", frameon=False, fontsize=8)
+        ax.plot(times, heights, color=COLOURS["again"], **style)
+        ax.text(0.99, 0.08, f"× {label}", transform=ax.transAxes, color=COLOURS["again"], ha="right", fontsize=8)
     ax.set_ylim(0, float(done.max()) * 1.15)
     ax.yaxis.set_major_locator(MaxNLocator(3))
 
@@ -213,7 +213,8 @@ def _copies(capture: Capture, blocks: pd.DataFrame) -> list[tuple[float, float]]
 
 
 def _say(ax: Axes, words: str) -> None:
-    ax.text(0.01, 0.5, words, transform=ax.transAxes, color=COLOURS["faint"], fontstyle="italic", va="center")
+    style: dict[str, Any] = {"fontstyle": "italic", "ha": "center", "va": "center"}
+    ax.text(0.5, 0.5, words, transform=ax.transAxes, color=COLOURS["faint"], **style)
 
 
 def _mark_times(capture: Capture, name: str) -> list[tuple[float, str]]:
