@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from lwm2m_lab.trace.explain import Explanation
+    from lwm2m_lab.trace.findings.registry import Finding, Rule
 
 __all__ = ["Capture", "read"]
 
@@ -48,6 +49,7 @@ class Capture:
 
     def __init__(self, columns: Columns, *, name: str, data: bytes | str | os.PathLike[str]) -> None:
         self.columns, self.name, self._data = columns, name, data
+        self._judged: tuple[tuple[Rule, ...], list[tuple[Update, list[Finding]]]] | None = None
 
     @classmethod
     def from_bytes(
@@ -89,18 +91,23 @@ class Capture:
         table: pd.DataFrame = self._wire[0]
         return endpoints.build_registrations(self.columns, table)
 
+    @property
+    def _wired(self) -> pd.DataFrame:
+        return self._wire[0]
+
     @functools.cached_property
     def exchanges(self) -> pd.DataFrame:
         """One row a request, retransmissions merged, with its response."""
-        table = self._wire[0].copy()
-        for name in ("src", "dst", "code", "type", "token"):
+        return self.named(self._wired)[list(exchanges.EXCHANGE_COLUMNS)]
+
+    def named(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Rows of the coded exchanges with their texts beside the codes."""
+        table = table.copy()
+        for name in ("src", "dst", "code", "type", "token", "uri_path", "uri_query"):
             categories = np.array([*self.columns.categories[name], None], object)
-            table[name] = categories[table[f"_{name}"]]
-        for name in ("uri_path", "uri_query"):
-            categories = np.array([*self.columns.categories[name], None], object)
-            table[name] = categories[table["_path" if name == "uri_path" else "_query"]]
-        table = _with_missing(table, "observe", "block1_num", "block2_num", "response_frame")
-        return table[list(exchanges.EXCHANGE_COLUMNS)]
+            code = {"uri_path": "_path", "uri_query": "_query"}.get(name, f"_{name}")
+            table[name] = categories[table[code]]
+        return _with_missing(table, "observe", "block1_num", "block2_num", "response_frame")
 
     @functools.cached_property
     def _blocks(self) -> pd.DataFrame:
@@ -126,13 +133,64 @@ class Capture:
         """One row an Execute."""
         return _with_missing(timeline.build_executes(self.columns, self._wire[0]), "response_frame")
 
+    # ---------------------------------------------------------------- one endpoint
+
     @functools.cached_property
+    def _parts(self) -> dict[tuple[str, str], Any]:
+        return {}
+
+    def of(self, table: str, endpoint: str) -> pd.DataFrame:
+        """The rows of one endpoint in one of the tables."""
+        if (table, "") not in self._parts:
+            self._parts[table, ""] = getattr(self, table).groupby("endpoint", sort=False).indices
+        if (table, endpoint) not in self._parts:
+            nothing = np.zeros(0, np.int64)
+            self._parts[table, endpoint] = getattr(self, table).take(self._parts[table, ""].get(endpoint, nothing))
+        return self._parts[table, endpoint]
+
+    @functools.cached_property
+    def _message_rows(self) -> dict[str, Any]:
+        return endpoints.rows_by_endpoint(self.columns, self._wired)
+
+    def messages_of(self, endpoint: str) -> pd.DataFrame:
+        """Every message to and from one endpoint, copies and acknowledgements too, as integers."""
+        if ("messages", endpoint) not in self._parts:
+            rows, sender = self._message_rows.get(endpoint, (np.zeros(0, np.int64), np.zeros(0, bool)))
+            table: dict[str, Any] = {name: self.columns[name][rows] for name in COLUMN_NAMES}
+            table["time"] = exchanges.seconds(self.columns)[rows]
+            self._parts["messages", endpoint] = pd.DataFrame({**table, "row": rows, "sender": sender})
+        part: pd.DataFrame = self._parts["messages", endpoint]
+        return part
+
+    @functools.cached_property
+    def _block_of(self) -> Any:
+        found = np.full(len(self._wired), -1, np.int64)
+        found[self._blocks["_exchange"].to_numpy().astype(np.int64)] = np.arange(len(self._blocks))
+        return found
+
+    def blocks_of(self, positions: Sequence[int]) -> pd.DataFrame:
+        """The blocks of these exchanges, in the order of the file."""
+        rows = self._block_of[np.unique(np.array(positions, np.int64))]
+        return self._blocks.take(rows[rows >= 0]).sort_values("frame", kind="stable")
+
+    @functools.cached_property
+    def _found_updates(self) -> list[Update]:
+        return build_updates(self)
+
+    def judged(self) -> list[tuple[Update, list[Finding]]]:
+        """Each update with its verdict and the findings behind it; rules registered since then are heard too."""
+        from lwm2m_lab.trace.findings import RULES, judge
+
+        rules = tuple(RULES.values())
+        if self._judged is None or self._judged[0] != rules:
+            self._judged = rules, judge(self._found_updates)
+        return self._judged[1]
+
+    @property
     def _updates(self) -> list[Update]:
-        from lwm2m_lab.trace.findings import judge
+        return [update for update, _ in self.judged()]
 
-        return judge(self, build_updates(self))
-
-    @functools.cached_property
+    @property
     def updates(self) -> pd.DataFrame:
         """One row an update, in the words of the contract."""
         return pd.DataFrame([one.to_dict() for one in self._updates], columns=list(UPDATE_FIELDS))

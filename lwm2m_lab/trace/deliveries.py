@@ -13,10 +13,11 @@ import hashlib
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lwm2m_lab.trace import transfers
 from lwm2m_lab.wire import values
@@ -282,15 +283,21 @@ def _add_pulls(capture: Capture, table: pd.DataFrame, deliveries: list[Delivery]
     gets = table[(table["_code"] == _GET).to_numpy() & ~table["_path"].isin(_managed(paths)).to_numpy()]
     if not len(gets):
         return
-    taken: set[tuple[int, int]] = set()
+    flows: dict[int, list[_Flow]] = {}
+    for (path, source, destination), group in gets.groupby(["_path", "_src", "_dst"], sort=False):
+        addresses = capture.columns.categories["src"]
+        flow = _Flow(addresses[source], addresses[destination], group["frame"].to_numpy(), group.index.to_numpy())
+        flows.setdefault(int(path), []).append(flow)
+    taken: set[_Flow] = set()
     for delivery in deliveries:
         if delivery.kind != "pull" or delivery.accepted is False or not delivery.uri:
             continue
         later = [one.first_frame for one in deliveries if one.endpoint == delivery.endpoint]
-        until = min((frame for frame in later if frame > delivery.first_frame), default=None)
-        found = _flow(capture, table, gets, delivery, until, taken)
-        if found is not None:
-            _add_download(capture, table, delivery, found)
+        until = min((frame for frame in later if frame > delivery.first_frame), default=np.inf)
+        own = capture.columns.categories["src"][int(table["_device"].iat[delivery.exchanges[0]])]
+        positions = _download(paths, flows, delivery, own, until, taken)
+        if positions:
+            _add_download(capture, table, delivery, positions)
 
 
 def _managed(paths: list[str]) -> list[int]:
@@ -298,39 +305,43 @@ def _managed(paths: list[str]) -> list[int]:
     return [number for number, path in enumerate(paths) if path[1:].split("/", 1)[0].isdecimal()]
 
 
-def _flow(
-    capture: Capture,
-    table: pd.DataFrame,
-    gets: pd.DataFrame,
+@dataclass(frozen=True, eq=False)
+class _Flow:
+    """The GETs of one path from one address to another: their frames, and positions in the exchanges."""
+
+    source: str
+    destination: str
+    frames: NDArray[Any]
+    positions: NDArray[Any]
+
+
+def _download(
+    paths: list[str],
+    flows: dict[int, list[_Flow]],
     delivery: Delivery,
-    until: int | None,
-    taken: set[tuple[int, int]],
-) -> pd.DataFrame | None:
-    """The GETs of one download: from the device's own port, else from its address, else from anywhere."""
-    columns = capture.columns
-    addresses = columns.categories["src"]
+    own: str,
+    until: float,
+    taken: set[_Flow],
+) -> list[int]:
+    """The GETs of one download: from the device's own address and port, else from its host, else from anywhere."""
     path, port = uri_target(delivery.uri or "")
-    here = gets[gets["frame"] > delivery.first_frame]
-    if until is not None:
-        here = here[here["frame"] < until]
-    asked = {number for number, name in enumerate(columns.categories["uri_path"]) if name == path}
     # A path that was cut off on the way (F10) is the beginning of the one written.
-    cut = {n for n, name in enumerate(columns.categories["uri_path"]) if len(name) > 1 and path.startswith(name)}
-    own = addresses[int(table["_device"].iat[delivery.exchanges[0]])]
+    asked = [number for number, name in enumerate(paths) if name == path]
+    cut = [number for number, name in enumerate(paths) if len(name) > 1 and path.startswith(name)]
     for wanted in (asked, cut):
-        flows = here[here["_path"].isin(wanted)].groupby(["_src", "_dst"], sort=False)
-        ranked = []
-        for (src, dst), group in flows:
-            if (src, dst) in taken or not addresses[dst].endswith(f":{port}"):
+        ranked: list[tuple[int, int, int, _Flow, NDArray[Any]]] = []
+        for flow in (one for number in wanted for one in flows.get(number, ())):
+            first, end = np.searchsorted(flow.frames, [delivery.first_frame + 1, until])
+            if first == end or flow in taken or not flow.destination.endswith(f":{port}"):
                 continue
-            near = 0 if addresses[src] == own else 1 if _host(addresses[src]) == _host(own) else 2
-            ranked.append((near, int(group["frame"].iloc[0]), (src, dst), group))
+            near = 0 if flow.source == own else 1 if _host(flow.source) == _host(own) else 2
+            ranked.append((near, int(flow.frames[first]), len(ranked), flow, flow.positions[first:end]))
         if ranked:
-            near, _, key, group = min(ranked, key=lambda one: one[:2])
+            near, _, _, flow, positions = min(ranked, key=lambda one: one[:3])
             if near:
-                taken.add(key)
-            return group
-    return None
+                taken.add(flow)
+            return [int(at) for at in positions]
+    return []
 
 
 def _host(address: str) -> str:
@@ -346,18 +357,16 @@ def uri_target(uri: str) -> tuple[str, int]:
         return "", 0
 
 
-def _add_download(capture: Capture, table: pd.DataFrame, delivery: Delivery, gets: pd.DataFrame) -> None:
+def _add_download(capture: Capture, table: pd.DataFrame, delivery: Delivery, positions: list[int]) -> None:
     """Add the GETs of a download, and the image they brought."""
-    positions = [int(at) for at in gets.index]
     _extend(table, delivery, positions)
-    blocks = capture._blocks
-    mine = blocks[(blocks["kind"] == "block2") & blocks["_exchange"].isin(positions)]
-    last = gets.iloc[-1]
+    mine = capture.blocks_of(positions)
+    last = table.iloc[positions[-1]]
     code = last["response_code"]
     if len(mine):
         groups = [group for _, group in mine.groupby("transfer", sort=True)]
         delivery.image = _package(capture, groups)
-        delivery.block_sizes = _runs(mine.sort_values("frame")["size"].tolist())
+        delivery.block_sizes = _runs(mine["size"].tolist())
         whole = delivery.image is not None
     else:
         whole = code == "2.05"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lwm2m_lab.spec.objects import OBJECT_VERSION_OF_LWM2M
 from lwm2m_lab.wire import Columns, coap, links
 
-__all__ = ["REGISTRATION_COLUMNS", "build_registrations", "device_of", "name_endpoints"]
+__all__ = ["REGISTRATION_COLUMNS", "build_registrations", "device_of", "name_endpoints", "rows_by_endpoint"]
 
 REGISTRATION_COLUMNS = (
     "frame", "time", "endpoint", "address", "operation", "accepted", "lifetime", "lwm2m", "binding",
@@ -132,3 +132,32 @@ def name_endpoints(columns: Columns, exchanges: pd.DataFrame, registrations: pd.
         at = np.searchsorted(np.array(times), time[here], side="right") - 1
         named[here] = np.array(names, object)[np.maximum(at, 0)]
     return [str(name) for name in named]
+
+
+def rows_by_endpoint(columns: Columns, exchanges: pd.DataFrame) -> dict[str, tuple[Ints, NDArray[np.bool_]]]:
+    """For each endpoint the rows of its messages, and whether the device sent them.
+
+    A message belongs to whom the last request between the same two addresses belongs to, or the first one, where none
+    came before.
+    """
+    if not len(exchanges):
+        return {}
+    names, endpoint = np.unique(exchanges["endpoint"].to_numpy().astype(str), return_inverse=True)
+    rows = np.arange(columns.rows)
+    src, dst = columns["src"].astype(np.int64), columns["dst"].astype(np.int64)
+    _, pair = np.unique(np.minimum(src, dst) << 32 | np.maximum(src, dst), return_inverse=True)
+    asked = exchanges["_row"].to_numpy()
+    key = pair[asked] * (columns.rows + 1) + asked
+    order = np.argsort(key, kind="stable")
+    at = np.searchsorted(key[order], pair * (columns.rows + 1) + rows, side="right") - 1
+    before = order[np.maximum(at, 0)]
+    fits = (at >= 0) & (pair[asked[before]] == pair)
+    after = order[np.minimum(at + 1, len(order) - 1)]
+    chosen = np.where(fits, before, np.where(pair[asked[after]] == pair, after, -1))
+    known = chosen >= 0
+    owner = np.where(known, endpoint[np.maximum(chosen, 0)], -1)
+    sender = src == exchanges["_device"].to_numpy()[np.maximum(chosen, 0)]
+    grouped = np.argsort(owner, kind="stable")
+    bounds = np.searchsorted(owner[grouped], np.arange(len(names) + 1))
+    parts = [grouped[bounds[number] : bounds[number + 1]] for number in range(len(names))]
+    return {str(name): (part, sender[part]) for name, part in zip(names, parts, strict=True)}

@@ -104,11 +104,10 @@ def build_updates(capture: Capture) -> list[Update]:
 
 def _update(capture: Capture, delivery: Delivery, until: float, *, since: int | None) -> Update:
     """One update from its delivery to the frame `until`."""
-    values = _Values(capture.timeline, delivery, until, from_start=since is not None)
-    executes = capture.executes
+    values = _Values(capture.of("timeline", delivery.endpoint), delivery, until, from_start=since is not None)
+    executes = capture.of("executes", delivery.endpoint)
     execute = executes[
-        (executes["endpoint"] == delivery.endpoint)
-        & (executes["path"] == "/5/0/2")
+        (executes["path"] == "/5/0/2")
         & executes["frame"].between(delivery.first_frame, until - 1)
         & executes["response_code"].str.startswith("2.").fillna(False)
     ]
@@ -151,7 +150,7 @@ class _Values:
     """The values of one endpoint, split at the first Write of an update."""
 
     def __init__(self, timeline: pd.DataFrame, delivery: Delivery, until: float, *, from_start: bool) -> None:
-        own = timeline[(timeline["endpoint"] == delivery.endpoint) & timeline["value"].notna()]
+        own = timeline[timeline["value"].notna()]
         own = own[own["path"].isin((STATE, RESULT, PKG_VERSION, FIRMWARE_VERSION))]
         self.before = own[own["frame"] < delivery.first_frame]
         self.during = own[own["frame"].between(delivery.first_frame, until - 1)]
@@ -262,8 +261,8 @@ def _missing(capture: Capture, delivery: Delivery, values: _Values, executed: in
         if delivery.accepted is None:
             return f"the delivery that began in frame {delivery.first_frame} does not end in the capture"
         return f"the package was delivered by frame {delivery.last_frame}, but no accepted Execute of Update was seen"
-    registered = capture.registrations
-    again = registered[(registered["endpoint"] == delivery.endpoint) & (registered["frame"] > executed)]
+    registered = capture.of("registrations", delivery.endpoint)
+    again = registered[registered["frame"] > executed]
     seen = f"the last State seen is {state}" if state is not None else "no State was seen"
     if not len(again):
         return f"after the Execute in frame {executed} no Update Result and no new registration was seen; {seen}"
@@ -272,12 +271,10 @@ def _missing(capture: Capture, delivery: Delivery, values: _Values, executed: in
 
 def _retransmissions(capture: Capture, delivery: Delivery, until: float) -> int:
     """CON requests of this endpoint sent again between the first Write and the next update."""
-    table = capture.exchanges
-    own = table[
-        ((table["endpoint"] == delivery.endpoint) & table["frame"].between(delivery.first_frame, until - 1))
-        | table["frame"].isin(delivery.request_frames)
-    ]
-    return int(own["retransmissions"].sum())
+    own = capture.of("_wired", delivery.endpoint)
+    own = own[own["frame"].between(delivery.first_frame, until - 1)]
+    positions = np.union1d(own.index.to_numpy(), np.array(delivery.exchanges, np.int64))
+    return int(capture._wired["retransmissions"].to_numpy()[positions].sum())
 
 
 def with_verdict(update: Update, verdict: str, cause: str | None) -> Update:

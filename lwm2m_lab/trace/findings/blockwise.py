@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pandas as pd
-
-from lwm2m_lab.trace.findings.registry import Case, Conclusion, Verdict, rule
+from lwm2m_lab.trace.findings.case import Case
+from lwm2m_lab.trace.findings.registry import Conclusion, Verdict, rule
 
 __all__: list[str] = []
-
-
-def _blocks(case: Case) -> pd.DataFrame:
-    """The blocks of the delivery."""
-    table = case.capture._blocks
-    return table[table["_exchange"].isin(case.update.evidence.exchanges)].sort_values("frame")
 
 
 @rule("W6", "a block with M has the size that it names", clause="RFC 7959, 2.2", party="server")
 def payload_size(case: Case) -> Iterator[Conclusion]:
     """Only the last block may be shorter."""
-    blocks = _blocks(case)
+    blocks = case.blocks
     if not len(blocks):
         return
     wrong = blocks[blocks["more"] & (blocks["length"] != blocks["size"])]
@@ -33,7 +26,7 @@ def payload_size(case: Case) -> Iterator[Conclusion]:
 @rule("W7", "a body with a gap is not accepted", clause="RFC 7959, 2.5")
 def gap_accepted(case: Case) -> Iterator[Conclusion]:
     """The final block of an incomplete body must be answered 4.08; blocks that were captured are what counts."""
-    blocks = _blocks(case)
+    blocks = case.blocks
     evidence = case.update.evidence
     if not len(blocks) or evidence.kind != "push" or not evidence.accepted:
         return
@@ -55,7 +48,7 @@ def gap_accepted(case: Case) -> Iterator[Conclusion]:
 @rule("W11", "all blocks are of one version of the body", clause="RFC 7959, 2.4")
 def etag_changes(case: Case) -> Iterator[Conclusion]:
     """Blocks with different ETags must not be put together."""
-    blocks = _blocks(case)
+    blocks = case.blocks
     pulled = blocks[(blocks["kind"] == "block2") & (blocks["_etag"] >= 0)]
     if not len(pulled):
         return

@@ -11,7 +11,8 @@ import pandas as pd
 from lwm2m_lab.spec.objects import State, UpdateResult
 from lwm2m_lab.spec.rules import Event
 from lwm2m_lab.spec.tracking import Tracker
-from lwm2m_lab.trace.findings.registry import Case, Conclusion, Verdict, rule
+from lwm2m_lab.trace.findings.case import Case
+from lwm2m_lab.trace.findings.registry import Conclusion, Verdict, rule
 
 __all__: list[str] = []
 
@@ -55,8 +56,7 @@ def _follow(case: Case, *, whole_from: float = 0) -> Iterator[tuple[str, int, An
     `whole_from` is the frame before which the package cannot have been complete.
     """
     tracker = Tracker(case.object_versions[0])
-    whole = case.capture.timeline
-    own = whole[(whole["endpoint"] == case.update.endpoint) & whole["path"].isin((STATE, RESULT))]
+    own = case.history[case.history["path"].isin((STATE, RESULT))]
     before = own[own["frame"] < case.update.frames[0]].groupby("path").tail(1)
     during = own[own["frame"].between(case.update.frames[0], case.update.until - 1)]
     sightings = pd.concat([before, during])[["frame", "path", "value", "how"]]
@@ -152,14 +152,12 @@ def execute_in_downloaded(case: Case) -> Iterator[Conclusion]:
 @rule("F4", "no success before the installation", clause="LwM2M E.6.1; Object 5, resource 5, value 1")
 def success_before_execute(case: Case) -> Iterator[Conclusion]:
     """Result 1 says that the new firmware was installed; at the end of a download nothing is."""
-    before = case.capture.timeline
-    before = before[(before["endpoint"] == case.update.endpoint) & (before["path"] == RESULT)]
-    earlier = before[before["frame"] < case.update.frames[0]]["value"].tolist()[-1:]
+    earlier = case.before(RESULT)
     executes = case.executes[case.executes["path"] == "/5/0/2"]
     results = case.values(RESULT)
     first = int(executes["frame"].iloc[0]) if len(executes) else None
     early = results if first is None else results[results["frame"] < first]
-    fresh = early[early["value"] == 1] if earlier != [1] else early.iloc[:0]
+    fresh = early[early["value"] == 1] if earlier != 1 else early.iloc[:0]
     downloaded = (case.values(STATE)["value"] == 2).any()
     if len(fresh) and downloaded and first is not None:
         frame = int(fresh["frame"].iloc[0])
@@ -330,8 +328,8 @@ def result_of_another_version(case: Case) -> Iterator[Conclusion]:
     if declared:
         yield Verdict.FAIL, f"Object 5 is declared as 1.0, which has no Update Result {value} (frame {frame})", [frame]
     else:
-        assumed = case.capture.registrations
-        assumed = assumed[(assumed["endpoint"] == case.update.endpoint) & (assumed["object5_version"] == "1.0")]
+        assumed = case.capture.of("registrations", case.update.endpoint)
+        assumed = assumed[assumed["object5_version"] == "1.0"]
         if len(assumed):
             yield (
                 Verdict.INCONCLUSIVE,

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lwm2m_lab.trace.findings.registry import Case, Conclusion, Verdict, rule
+from lwm2m_lab.trace.findings.case import Case
+from lwm2m_lab.trace.findings.registry import Conclusion, Verdict, rule
 
 __all__: list[str] = []
 
@@ -25,8 +26,7 @@ def unanswered(case: Case) -> Iterator[Conclusion]:
 @rule("M2", "a duplicate is answered again", clause="RFC 7252, 4.2 and 4.5", certainty="suspected")
 def duplicate_ignored(case: Case) -> Iterator[Conclusion]:
     """A CON that was sent several times and answered fewer times: copies were lost, or the receiver ignores them."""
-    evidence = case.update.evidence
-    sent = case.exchanges[case.exchanges["frame"].isin(evidence.request_frames)]
+    sent = case.delivery
     again = sent[sent["retransmissions"] > 0]
     if len(again):
         answered = again[again["response_frame"].notna()]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
-
 from lwm2m_lab.errors import BadInput
+from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.updates import Update, with_verdict
 
 if TYPE_CHECKING:
@@ -65,63 +63,6 @@ class Finding:
     def __str__(self) -> str:
         frames = f" (frames {', '.join(map(str, self.frames[:6]))})" if self.frames else ""
         return f"{self.rule} {self.verdict}, {self.certainty}, {self.party}: {self.sentence}{frames} [{self.clause}]"
-
-
-@dataclass(frozen=True)
-class Case:
-    """One update before the rules.
-
-    Attributes
-    ----------
-    update : Update
-    """
-
-    update: Update
-
-    @property
-    def capture(self) -> Capture:
-        """The whole capture."""
-        return self.update.capture
-
-    def _own(self, table: pd.DataFrame) -> pd.DataFrame:
-        first, until = self.update.frames[0], self.update.until
-        return table[(table["endpoint"] == self.update.endpoint) & table["frame"].between(first, until - 1)]
-
-    @functools.cached_property
-    def timeline(self) -> pd.DataFrame:
-        """Values of the endpoint from the first Write on."""
-        return self._own(self.capture.timeline)
-
-    @functools.cached_property
-    def exchanges(self) -> pd.DataFrame:
-        """Exchanges of the endpoint from the first Write on, its download among them."""
-        table = self.capture.exchanges
-        own = self._own(table).index.union(table.index[table["frame"].isin(self.update.evidence.request_frames)])
-        return table.loc[own]
-
-    @functools.cached_property
-    def registrations(self) -> pd.DataFrame:
-        """Registrations of the endpoint from the first Write on."""
-        return self._own(self.capture.registrations)
-
-    @functools.cached_property
-    def executes(self) -> pd.DataFrame:
-        """Executes on the endpoint from the first Write on."""
-        return self._own(self.capture.executes)
-
-    @functools.cached_property
-    def object_versions(self) -> tuple[tuple[str, ...], bool]:
-        """Versions of Object 5 that the endpoint may have, and whether it declared its own."""
-        table = self.capture.registrations
-        own = table[(table["endpoint"] == self.update.endpoint) & (table["operation"] == "register")]
-        said = own[own["declared"].astype(bool)] if len(own) else own
-        if len(said) and said["object5_version"].iloc[-1] in ("1.0", "1.1", "1.2"):
-            return (str(said["object5_version"].iloc[-1]),), True
-        return ("1.0", "1.1", "1.2"), False
-
-    def values(self, path: str) -> pd.DataFrame:
-        """Sightings of one resource from the first Write on."""
-        return self.timeline[self.timeline["path"] == path]
 
 
 Conclusion = tuple[Verdict, str, Iterable[int]]
@@ -213,25 +154,24 @@ def rule(
 
 def findings_of(capture: Capture) -> list[Finding]:
     """Everything that the rules conclude of the updates of a capture."""
-    return [finding for update in capture._updates for finding in _findings(Case(update))]
+    return [finding for one in capture.judged() for finding in one[1]]
 
 
-def _findings(case: Case) -> list[Finding]:
-    return [finding for one in RULES.values() for finding in one.findings(case)]
+def judge(updates: Iterable[Update]) -> list[tuple[Update, list[Finding]]]:
+    """Each update with its verdict, a cause where that is FAIL, and the findings behind it."""
+    return [_judged(update) for update in updates]
 
 
-def judge(_: Capture, updates: list[Update]) -> list[Update]:
-    """The updates with their verdicts, and a cause where the verdict is FAIL."""
-    judged = []
-    for update in updates:
-        found = [one for one in _findings(Case(update)) if one.party == "device" and RULES[one.rule].judges_update]
-        verdict = _verdict(found)
-        failing = [one.sentence for one in found if one.verdict == Verdict.FAIL and one.certainty == "proved"]
-        cause = update.cause
-        if verdict == Verdict.FAIL and failing:
-            cause = "; ".join(filter(None, [update.cause, failing[0]]))
-        judged.append(with_verdict(update, str(verdict), cause))
-    return judged
+def _judged(update: Update) -> tuple[Update, list[Finding]]:
+    case = Case(update)
+    found = [finding for one in RULES.values() for finding in one.findings(case)]
+    counted = [one for one in found if one.party == "device" and RULES[one.rule].judges_update]
+    verdict = _verdict(counted)
+    failing = [one.sentence for one in counted if one.verdict == Verdict.FAIL and one.certainty == "proved"]
+    cause = update.cause
+    if verdict == Verdict.FAIL and failing:
+        cause = "; ".join(filter(None, [update.cause, failing[0]]))
+    return with_verdict(update, str(verdict), cause), found
 
 
 def _verdict(findings: list[Finding]) -> Verdict:

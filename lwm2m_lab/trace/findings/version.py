@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import pandas as pd
 
 from lwm2m_lab.spec.versions import VERSION_CHECKS
-from lwm2m_lab.trace.findings.registry import Body, Case, Conclusion, Verdict, rule
+from lwm2m_lab.trace.findings.case import Case
+from lwm2m_lab.trace.findings.registry import Body, Conclusion, Verdict, rule
 
 __all__: list[str] = []
 
@@ -29,15 +30,12 @@ def _executed(case: Case) -> int | None:
 
 def _has_no_version(case: Case) -> list[int]:
     """Frames in which a reading of /3/0/3 was answered 4.04, where no reading ever succeeded."""
-    own = case.capture.timeline
-    if len(own[(own["endpoint"] == case.update.endpoint) & (own["path"] == FIRMWARE_VERSION)]):
+    if (case.history["path"] == FIRMWARE_VERSION).any():
         return []
-    table = case.capture.exchanges
-    refused = table[
-        (table["endpoint"] == case.update.endpoint)
-        & (table["uri_path"] == FIRMWARE_VERSION)
-        & (table["response_code"] == "4.04")
-    ]
+    table, paths = case.capture.of("_wired", case.update.endpoint), case.capture.columns.categories["uri_path"]
+    if FIRMWARE_VERSION not in paths:
+        return []
+    refused = table[(table["_path"] == paths.index(FIRMWARE_VERSION)) & (table["response_code"] == "4.04")]
     return [int(frame) for frame in refused["response_frame"]]
 
 
