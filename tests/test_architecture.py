@@ -12,11 +12,12 @@ import pytest
 PACKAGE = pathlib.Path(__file__).resolve().parents[1] / "lwm2m_lab"
 MAY_USE = {
     "errors": set(),
+    "files": {"errors"},
     "spec": {"errors"},
     "wire": {"errors"},
-    "trace": {"errors", "spec", "wire"},
-    "live": {"errors", "spec", "wire", "trace"},
-    "show": {"errors", "spec", "wire", "trace", "live"},
+    "trace": {"errors", "files", "spec", "wire"},
+    "live": {"errors", "files", "spec", "wire", "trace"},
+    "show": {"errors", "files", "spec", "wire", "trace", "live"},
 }
 ONLY_IN = {"aiocoap": {"live"}, "pandas": {"trace", "show"}, "matplotlib": {"show"}, "ipywidgets": {"show"}}
 DOORS = {"plot", "ladder", "_repr_html_"}

@@ -7,13 +7,14 @@ import os
 from typing import Literal
 
 from lwm2m_lab.errors import BadInput
+from lwm2m_lab.files import write_beside
 from lwm2m_lab.live.device import Happening
 from lwm2m_lab.live.image import FirmwareImage
 from lwm2m_lab.live.link import Link
 from lwm2m_lab.live.network import Sighting
 from lwm2m_lab.live.procedure import Report
 from lwm2m_lab.live.world import Ended
-from lwm2m_lab.trace.capture import Capture, write_beside
+from lwm2m_lab.trace.capture import Capture
 from lwm2m_lab.wire import read_columns
 from lwm2m_lab.wire.packets import udp_packet
 from lwm2m_lab.wire.pcap import Interface

@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lwm2m_lab.errors import BadInput
+from lwm2m_lab.files import write_beside
 
 __all__ = ["COLOURS", "DPI", "WIDTH", "LabFigure", "new_figure", "picture_kind", "png_bytes", "save_figure"]
 
@@ -101,13 +102,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     BadInput
         For an ending that is no picture, or a place that cannot be written.
     """
-    target, kind = pathlib.Path(path), picture_kind(path)
-    beside = target.with_name(target.name + ".part")
-    try:
-        with rc_context(_SETTINGS):
-            figure.savefig(beside, format=kind, metadata=_METADATA[kind])
-        beside.replace(target)
-    except OSError as error:
-        raise BadInput(f"{target} cannot be written ({error.strerror}); another path is expected") from None
-    finally:
-        beside.unlink(missing_ok=True)
+    kind, out = picture_kind(path), io.BytesIO()
+    with rc_context(_SETTINGS):
+        figure.savefig(out, format=kind, metadata=_METADATA[kind])
+    write_beside(path, out.getvalue())

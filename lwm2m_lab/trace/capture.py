@@ -1,4 +1,4 @@
-"""`Capture`: what was seen on the wire, and the tables that follow from it."""
+"""`Capture`: what was seen on the wire, its tables, its updates, and what can be done with it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.trace import endpoints, exchanges, samples, timeline, transfers
+from lwm2m_lab.files import write_beside
+from lwm2m_lab.trace import samples
+from lwm2m_lab.trace.tables import Tables
 from lwm2m_lab.trace.updates import UPDATE_FIELDS, Update, build_updates
-from lwm2m_lab.wire import COLUMN_NAMES, Columns, coap, read_columns
+from lwm2m_lab.wire import Columns, read_columns
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Capture", "read"]
 
-_TEXT_COLUMNS = ("src", "dst", "type", "code", "token", "uri_path", "uri_query", "etag", "error")
 
-
-class Capture:
+class Capture(Tables):
     """CoAP messages as they were seen on the wire, and the tables that follow from them.
 
     Parameters
@@ -48,7 +47,8 @@ class Capture:
     """
 
     def __init__(self, columns: Columns, *, name: str, data: bytes | str | os.PathLike[str]) -> None:
-        self.columns, self.name, self._data = columns, name, data
+        super().__init__(columns, name=name)
+        self._data = data
         self._judged: tuple[tuple[Rule, ...], list[tuple[Update, list[Finding]]]] | None = None
 
     @classmethod
@@ -58,120 +58,7 @@ class Capture:
         """A capture from the content of a file."""
         return cls(read_columns(data, ports=ports, interface=interface), name=name, data=data)
 
-    # ---------------------------------------------------------------- tables
-
-    @functools.cached_property
-    def messages(self) -> pd.DataFrame:
-        """The message table: one row a CoAP message."""
-        table = {}
-        for name in COLUMN_NAMES:
-            array = self.columns[name]
-            if name == "time":
-                table[name] = pd.Series(array / 1e9)
-            elif name in _TEXT_COLUMNS:
-                table[name] = pd.Series(self.columns.texts(name), dtype="string")
-            else:
-                table[name] = pd.Series(array.astype(np.int64), dtype="Int64").mask(pd.Series(array < 0))
-        return pd.DataFrame(table)
-
-    @functools.cached_property
-    def _wire(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Exchanges and notifications with the integer codes that the other tables work on."""
-        table, notifications = exchanges.build_exchanges(self.columns)
-        table["response_code"] = np.array([*self.columns.categories["code"], None], object)[table["_response_code"]]
-        table["_device"] = endpoints.device_of(self.columns, table)
-        table["endpoint"] = endpoints.name_endpoints(
-            self.columns, table, endpoints.build_registrations(self.columns, table)
-        )
-        return table, notifications
-
-    @functools.cached_property
-    def registrations(self) -> pd.DataFrame:
-        """One row a Register, Update or De-register."""
-        table: pd.DataFrame = self._wire[0]
-        return endpoints.build_registrations(self.columns, table)
-
-    @property
-    def _wired(self) -> pd.DataFrame:
-        return self._wire[0]
-
-    @functools.cached_property
-    def exchanges(self) -> pd.DataFrame:
-        """One row a request, retransmissions merged, with its response."""
-        return self.named(self._wired)[list(exchanges.EXCHANGE_COLUMNS)]
-
-    def named(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Rows of the coded exchanges with their texts beside the codes."""
-        table = table.copy()
-        for name in ("src", "dst", "code", "type", "token", "uri_path", "uri_query"):
-            categories = np.array([*self.columns.categories[name], None], object)
-            code = {"uri_path": "_path", "uri_query": "_query"}.get(name, f"_{name}")
-            table[name] = categories[table[code]]
-        return _with_missing(table, "observe", "block1_num", "block2_num", "response_frame")
-
-    @functools.cached_property
-    def _blocks(self) -> pd.DataFrame:
-        return transfers.build_blocks(self.columns, self._wire[0])
-
-    @functools.cached_property
-    def blocks(self) -> pd.DataFrame:
-        """One row a block that carries payload."""
-        return _with_missing(self._blocks.reindex(columns=list(transfers.BLOCK_COLUMNS)), "response_frame")
-
-    @functools.cached_property
-    def transfers(self) -> pd.DataFrame:
-        """One row a block-wise body."""
-        return transfers.build_transfers(self.columns, self._blocks)
-
-    @functools.cached_property
-    def timeline(self) -> pd.DataFrame:
-        """Every value seen, in the order of the file."""
-        return timeline.build_timeline(self.columns, *self._wire)
-
-    @functools.cached_property
-    def executes(self) -> pd.DataFrame:
-        """One row an Execute."""
-        return _with_missing(timeline.build_executes(self.columns, self._wire[0]), "response_frame")
-
-    # ---------------------------------------------------------------- one endpoint
-
-    @functools.cached_property
-    def _parts(self) -> dict[tuple[str, str], Any]:
-        return {}
-
-    def of(self, table: str, endpoint: str) -> pd.DataFrame:
-        """The rows of one endpoint in one of the tables."""
-        if (table, "") not in self._parts:
-            self._parts[table, ""] = getattr(self, table).groupby("endpoint", sort=False).indices
-        if (table, endpoint) not in self._parts:
-            nothing = np.zeros(0, np.int64)
-            self._parts[table, endpoint] = getattr(self, table).take(self._parts[table, ""].get(endpoint, nothing))
-        return self._parts[table, endpoint]
-
-    @functools.cached_property
-    def _message_rows(self) -> dict[str, Any]:
-        return endpoints.rows_by_endpoint(self.columns, self._wired)
-
-    def messages_of(self, endpoint: str) -> pd.DataFrame:
-        """Every message to and from one endpoint, copies and acknowledgements too, as integers."""
-        if ("messages", endpoint) not in self._parts:
-            rows, sender = self._message_rows.get(endpoint, (np.zeros(0, np.int64), np.zeros(0, bool)))
-            table: dict[str, Any] = {name: self.columns[name][rows] for name in COLUMN_NAMES}
-            table["time"] = exchanges.seconds(self.columns)[rows]
-            self._parts["messages", endpoint] = pd.DataFrame({**table, "row": rows, "sender": sender})
-        part: pd.DataFrame = self._parts["messages", endpoint]
-        return part
-
-    @functools.cached_property
-    def _block_of(self) -> Any:
-        found = np.full(len(self._wired), -1, np.int64)
-        found[self._blocks["_exchange"].to_numpy().astype(np.int64)] = np.arange(len(self._blocks))
-        return found
-
-    def blocks_of(self, positions: Sequence[int]) -> pd.DataFrame:
-        """The blocks of these exchanges, in the order of the file."""
-        rows = self._block_of[np.unique(np.array(positions, np.int64))]
-        return self._blocks.take(rows[rows >= 0]).sort_values("frame", kind="stable")
+    # ---------------------------------------------------------------- updates
 
     @functools.cached_property
     def _found_updates(self) -> list[Update]:
@@ -211,57 +98,7 @@ class Capture:
             raise BadInput(f"{self.name} has no update {which!r}; it has {len(everything)}, of {there}")
         return found[position]
 
-    # ---------------------------------------------------------------- single messages
-
-    def _row(self, frame: int) -> int:
-        rows = np.nonzero(self.columns["frame"] == frame)[0]
-        if not rows.size:
-            raise BadInput(f"{self.name} has no CoAP message in frame {frame}; its table of messages says which it has")
-        return int(rows[0])
-
-    def message(self, frame: int) -> coap.Message:
-        """The message of one frame, option by option."""
-        return coap.decode(self.columns.datagram(self._row(frame)))
-
-    def payload(self, frame: int) -> bytes:
-        """The CoAP payload of one frame."""
-        return self.columns.payload(self._row(frame))
-
-    def body(self, transfer: int) -> bytes | None:
-        """The body of a transfer; None where a byte of it is missing."""
-        blocks = self._blocks[self._blocks["transfer"] == transfer]
-        if not len(blocks):
-            raise BadInput(f"{self.name} has no transfer {transfer}; 0 to {len(self.transfers) - 1} are expected")
-        return transfers.body_of(self.columns, blocks)
-
     # ---------------------------------------------------------------- words and pictures
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was damaged or left out, in words."""
-        return self.columns.notes
-
-    @property
-    def comments(self) -> dict[int, str]:
-        """Packet comments by frame."""
-        return self.columns.comments
-
-    @property
-    def encrypted_records(self) -> int:
-        """DTLS records that were not decrypted."""
-        return self.columns.encrypted_records
-
-    def require_messages(self) -> None:
-        """Refuse to draw or measure where there is nothing.
-
-        Raises
-        ------
-        BadInput
-            Where the capture holds no CoAP message in the clear.
-        """
-        if not self.columns.rows:
-            hidden = f" (encrypted: {self.encrypted_records} records)" if self.encrypted_records else ""
-            raise BadInput(f"{self.name} has no CoAP message in the clear{hidden}; a capture with some is expected")
 
     def explain(self) -> Explanation:
         """What happened, why, and which clause."""
@@ -313,35 +150,6 @@ class Capture:
         """Write the capture file: beside the target, then moved into place."""
         data = self._data if isinstance(self._data, bytes) else pathlib.Path(self._data).read_bytes()
         write_beside(path, data)
-
-
-def _with_missing(table: pd.DataFrame, *names: str) -> pd.DataFrame:
-    """The table with pd.NA in these columns where they hold -1."""
-    for name in names:
-        numbers = table[name].astype("Int64")
-        table[name] = numbers.mask(numbers < 0)
-    return table
-
-
-def write_beside(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write a file beside its place and move it there, so that nobody finds half of it.
-
-    Raises
-    ------
-    BadInput
-        Where it cannot be written.
-    """
-    target = pathlib.Path(path)
-    beside = target.with_name(target.name + ".part")
-    try:
-        beside.write_bytes(data)
-        beside.replace(target)
-    except OSError as error:
-        raise BadInput(
-            f"{target} cannot be written ({error.strerror}); a path in an existing folder is expected"
-        ) from None
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def read(

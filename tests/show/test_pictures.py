@@ -80,7 +80,7 @@ def test_the_same_picture_each_time(lossy: lab.Run, tmp_path: pathlib.Path) -> N
 
 def test_a_picture_is_written_whole_or_not_at_all(lossy: lab.Run, tmp_path: pathlib.Path) -> None:
     """Another ending and a missing folder are refused."""
-    for name, said in (("x.gif", ".png, .svg or .pdf"), ("no/x.png", "another path is expected")):
+    for name, said in (("x.gif", ".png, .svg or .pdf"), ("no/x.png", "a path in an existing folder is expected")):
         with pytest.raises(BadInput, match=said):
             save_figure(lossy.plot(), tmp_path / name)
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,10 @@
+"""The commands, a module for each kind; each has `add(commands)`, and each command is one call of the library."""
+
+from __future__ import annotations
+
+from lwm2m_lab.cli import explaining, files, lessons, updating
+
+__all__ = ["MODULES"]
+
+#: In the order in which `lwm2m-lab --help` lists their commands.
+MODULES = (updating, files, explaining, lessons)

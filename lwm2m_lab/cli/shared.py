@@ -1,0 +1,65 @@
+"""What several commands share: the parser, the file that they read, notes on standard error."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lwm2m_lab.trace.capture import Capture
+
+__all__ = ["BAD_INPUT", "Parser", "add_command", "add_file_command", "ports", "read_capture", "source", "warn"]
+
+BAD_INPUT = 2
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what was wrong in one sentence, without the usage of everything."""
+
+    def error(self, message: str) -> Any:
+        self.exit(BAD_INPUT, f"lwm2m-lab: {message}; '{self.prog} --help' lists what is accepted\n")
+
+
+def add_command(commands: Any, name: str, what: str, run: Callable[..., int]) -> argparse.ArgumentParser:
+    """A command, described by what it does."""
+    command: argparse.ArgumentParser = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+    command.set_defaults(run=run)
+    return command
+
+
+def add_file_command(commands: Any, name: str, what: str, run: Callable[..., int]) -> argparse.ArgumentParser:
+    """A command that reads one capture file."""
+    command = add_command(commands, name, what, run)
+    command.add_argument("file", metavar="FILE", help="a pcap or pcapng file; - reads standard input")
+    command.add_argument("--port", type=int, action="append", metavar="N", help="a further UDP port that carries CoAP")
+    return command
+
+
+def source(file: str) -> str | bytes:
+    """What the library reads: the path, or all of standard input for ``-``."""
+    return sys.stdin.buffer.read() if file == "-" else file
+
+
+def ports(options: argparse.Namespace) -> tuple[int, ...]:
+    """The UDP ports that carry CoAP in any case."""
+    return (5683, *(options.port or ()))
+
+
+def read_capture(options: argparse.Namespace) -> Capture:
+    """The capture that a command was given; its notes go to standard error."""
+    from lwm2m_lab.trace.capture import Capture, read
+
+    if options.file == "-":
+        capture = Capture.from_bytes(sys.stdin.buffer.read(), name="-", ports=ports(options))
+    else:
+        capture = read(options.file, ports=ports(options))
+    warn(capture.notes)
+    return capture
+
+
+def warn(notes: Sequence[str]) -> None:
+    """Notes to standard error, a line each."""
+    for note in notes:
+        print(f"lwm2m-lab: note: {note}", file=sys.stderr)

@@ -1,0 +1,71 @@
+"""Files written so that nobody finds half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import TextIO
+
+from lwm2m_lab.errors import BadInput
+
+__all__ = ["check_folder", "text_beside", "write_beside"]
+
+
+def check_folder(path: str | os.PathLike[str]) -> None:
+    """Say before long work that its result could not be written.
+
+    Raises
+    ------
+    BadInput
+        Where the folder of `path` does not exist.
+
+    Examples
+    --------
+    >>> check_folder("no/such/folder/x.csv")
+    Traceback (most recent call last):
+    lwm2m_lab.errors.BadInput: no/such/folder/x.csv cannot be written: its folder does not exist; a path in an ...
+    """
+    if not pathlib.Path(path).absolute().parent.is_dir():
+        raise BadInput(f"{path} cannot be written: its folder does not exist; a path in an existing folder is expected")
+
+
+def write_beside(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file beside its place and move it there.
+
+    Raises
+    ------
+    BadInput
+        Where it cannot be written.
+    """
+    with _moved_into_place(path) as beside:
+        beside.write_bytes(data)
+
+
+@contextlib.contextmanager
+def text_beside(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """A text file to write to, moved to its place at the end; after an error nothing is left.
+
+    Raises
+    ------
+    BadInput
+        Where it cannot be written.
+    """
+    with _moved_into_place(path) as beside, beside.open("w", encoding="utf-8", newline="") as out:
+        yield out
+
+
+@contextlib.contextmanager
+def _moved_into_place(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+    target = pathlib.Path(path)
+    beside = target.with_name(target.name + ".part")
+    try:
+        yield beside
+        beside.replace(target)
+    except OSError as error:
+        raise BadInput(
+            f"{target} cannot be written ({error.strerror}); a path in an existing folder is expected"
+        ) from None
+    finally:
+        beside.unlink(missing_ok=True)

@@ -1,0 +1,208 @@
+"""The tables that follow from the columns of a capture: each is built when it is first asked for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lwm2m_lab.errors import BadInput
+from lwm2m_lab.trace import endpoints, exchanges, timeline, transfers
+from lwm2m_lab.wire import COLUMN_NAMES, Columns, coap
+
+__all__ = ["Tables"]
+
+_TEXT_COLUMNS = ("src", "dst", "type", "code", "token", "uri_path", "uri_query", "etag", "error")
+
+
+class Tables:
+    """CoAP messages, and the tables of exchanges, transfers and values that follow from them.
+
+    Parameters
+    ----------
+    columns : Columns
+        As `lwm2m_lab.wire.read_columns` gives them.
+    name : str
+        What to call it in messages.
+    """
+
+    def __init__(self, columns: Columns, *, name: str) -> None:
+        self.columns, self.name = columns, name
+
+    # ---------------------------------------------------------------- tables
+
+    @functools.cached_property
+    def messages(self) -> pd.DataFrame:
+        """The message table: one row a CoAP message."""
+        table = {}
+        for name in COLUMN_NAMES:
+            array = self.columns[name]
+            if name == "time":
+                table[name] = pd.Series(array / 1e9)
+            elif name in _TEXT_COLUMNS:
+                table[name] = pd.Series(self.columns.texts(name), dtype="string")
+            else:
+                table[name] = pd.Series(array.astype(np.int64), dtype="Int64").mask(pd.Series(array < 0))
+        return pd.DataFrame(table)
+
+    @functools.cached_property
+    def _wire(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Exchanges and notifications with the integer codes that the other tables work on."""
+        table, notifications = exchanges.build_exchanges(self.columns)
+        table["response_code"] = np.array([*self.columns.categories["code"], None], object)[table["_response_code"]]
+        table["_device"] = endpoints.device_of(self.columns, table)
+        table["endpoint"] = endpoints.name_endpoints(
+            self.columns, table, endpoints.build_registrations(self.columns, table)
+        )
+        return table, notifications
+
+    @functools.cached_property
+    def registrations(self) -> pd.DataFrame:
+        """One row a Register, Update or De-register."""
+        table: pd.DataFrame = self._wire[0]
+        return endpoints.build_registrations(self.columns, table)
+
+    @property
+    def _wired(self) -> pd.DataFrame:
+        return self._wire[0]
+
+    @functools.cached_property
+    def exchanges(self) -> pd.DataFrame:
+        """One row a request, retransmissions merged, with its response."""
+        return self.named(self._wired)[list(exchanges.EXCHANGE_COLUMNS)]
+
+    def named(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Rows of the coded exchanges with their texts beside the codes."""
+        table = table.copy()
+        for name in ("src", "dst", "code", "type", "token", "uri_path", "uri_query"):
+            categories = np.array([*self.columns.categories[name], None], object)
+            code = {"uri_path": "_path", "uri_query": "_query"}.get(name, f"_{name}")
+            table[name] = categories[table[code]]
+        return _with_missing(table, "observe", "block1_num", "block2_num", "response_frame")
+
+    @functools.cached_property
+    def _blocks(self) -> pd.DataFrame:
+        return transfers.build_blocks(self.columns, self._wire[0])
+
+    @functools.cached_property
+    def blocks(self) -> pd.DataFrame:
+        """One row a block that carries payload."""
+        return _with_missing(self._blocks.reindex(columns=list(transfers.BLOCK_COLUMNS)), "response_frame")
+
+    @functools.cached_property
+    def transfers(self) -> pd.DataFrame:
+        """One row a block-wise body."""
+        return transfers.build_transfers(self.columns, self._blocks)
+
+    @functools.cached_property
+    def timeline(self) -> pd.DataFrame:
+        """Every value seen, in the order of the file."""
+        return timeline.build_timeline(self.columns, *self._wire)
+
+    @functools.cached_property
+    def executes(self) -> pd.DataFrame:
+        """One row an Execute."""
+        return _with_missing(timeline.build_executes(self.columns, self._wire[0]), "response_frame")
+
+    # ---------------------------------------------------------------- one endpoint
+
+    @functools.cached_property
+    def _parts(self) -> dict[tuple[str, str], Any]:
+        return {}
+
+    def of(self, table: str, endpoint: str) -> pd.DataFrame:
+        """The rows of one endpoint in one of the tables."""
+        if (table, "") not in self._parts:
+            self._parts[table, ""] = getattr(self, table).groupby("endpoint", sort=False).indices
+        if (table, endpoint) not in self._parts:
+            nothing = np.zeros(0, np.int64)
+            self._parts[table, endpoint] = getattr(self, table).take(self._parts[table, ""].get(endpoint, nothing))
+        return self._parts[table, endpoint]
+
+    @functools.cached_property
+    def _message_rows(self) -> dict[str, Any]:
+        return endpoints.rows_by_endpoint(self.columns, self._wired)
+
+    def messages_of(self, endpoint: str) -> pd.DataFrame:
+        """Every message to and from one endpoint, copies and acknowledgements too, as integers."""
+        if ("messages", endpoint) not in self._parts:
+            rows, sender = self._message_rows.get(endpoint, (np.zeros(0, np.int64), np.zeros(0, bool)))
+            table: dict[str, Any] = {name: self.columns[name][rows] for name in COLUMN_NAMES}
+            table["time"] = exchanges.seconds(self.columns)[rows]
+            self._parts["messages", endpoint] = pd.DataFrame({**table, "row": rows, "sender": sender})
+        part: pd.DataFrame = self._parts["messages", endpoint]
+        return part
+
+    @functools.cached_property
+    def _block_of(self) -> Any:
+        found = np.full(len(self._wired), -1, np.int64)
+        found[self._blocks["_exchange"].to_numpy().astype(np.int64)] = np.arange(len(self._blocks))
+        return found
+
+    def blocks_of(self, positions: Sequence[int]) -> pd.DataFrame:
+        """The blocks of these exchanges, in the order of the file."""
+        rows = self._block_of[np.unique(np.array(positions, np.int64))]
+        return self._blocks.take(rows[rows >= 0]).sort_values("frame", kind="stable")
+
+    # ---------------------------------------------------------------- single messages
+
+    def _row(self, frame: int) -> int:
+        rows = np.nonzero(self.columns["frame"] == frame)[0]
+        if not rows.size:
+            raise BadInput(f"{self.name} has no CoAP message in frame {frame}; its table of messages says which it has")
+        return int(rows[0])
+
+    def message(self, frame: int) -> coap.Message:
+        """The message of one frame, option by option."""
+        return coap.decode(self.columns.datagram(self._row(frame)))
+
+    def payload(self, frame: int) -> bytes:
+        """The CoAP payload of one frame."""
+        return self.columns.payload(self._row(frame))
+
+    def body(self, transfer: int) -> bytes | None:
+        """The body of a transfer; None where a byte of it is missing."""
+        blocks = self._blocks[self._blocks["transfer"] == transfer]
+        if not len(blocks):
+            raise BadInput(f"{self.name} has no transfer {transfer}; 0 to {len(self.transfers) - 1} are expected")
+        return transfers.body_of(self.columns, blocks)
+
+    # ---------------------------------------------------------------- the file
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was damaged or left out, in words."""
+        return self.columns.notes
+
+    @property
+    def comments(self) -> dict[int, str]:
+        """Packet comments by frame."""
+        return self.columns.comments
+
+    @property
+    def encrypted_records(self) -> int:
+        """DTLS records that were not decrypted."""
+        return self.columns.encrypted_records
+
+    def require_messages(self) -> None:
+        """Refuse to draw or measure where there is nothing.
+
+        Raises
+        ------
+        BadInput
+            Where the capture holds no CoAP message in the clear.
+        """
+        if not self.columns.rows:
+            hidden = f" (encrypted: {self.encrypted_records} records)" if self.encrypted_records else ""
+            raise BadInput(f"{self.name} has no CoAP message in the clear{hidden}; a capture with some is expected")
+
+
+def _with_missing(table: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """The table with pd.NA in these columns where they hold -1."""
+    for name in names:
+        numbers = table[name].astype("Int64")
+        table[name] = numbers.mask(numbers < 0)
+    return table
