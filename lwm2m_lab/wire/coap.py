@@ -32,6 +32,8 @@ OPTIONS = {
 }  # fmt: skip
 ETAG, OBSERVE, URI_PATH, CONTENT_FORMAT, URI_QUERY, ACCEPT = 4, 6, 11, 12, 15, 17
 BLOCK2, BLOCK1, SIZE2, SIZE1 = 23, 27, 28, 60
+#: Bytes that the number in an option may have; a longer value is as good as no such option (RFC 7252, 5.4.3).
+LONGEST_NUMBER = {OBSERVE: 3, CONTENT_FORMAT: 2, ACCEPT: 2, BLOCK2: 3, BLOCK1: 3, SIZE2: 4, SIZE1: 4}
 _TEXT_OPTIONS = frozenset({3, 8, 11, 15, 20, 35, 39})
 _NUMBER_OPTIONS = frozenset({6, 7, 12, 14, 16, 17, 28, 60, 258})
 

@@ -178,7 +178,7 @@ class MessageDecoder:
             message = coap.decode(datagram)
             for number, name in _NUMBERS.items():
                 found = message.values(number)
-                if found and len(found[0]) <= 4:
+                if found and len(found[0]) <= coap.LONGEST_NUMBER[number]:
                     out[name][row] = int.from_bytes(found[0], "big")
             if message.payload:
                 out["payload_length"][row] = len(message.payload)
@@ -246,13 +246,13 @@ def _take(
                 span[row[~new], 2] = (begin + size)[~new]
             continue
         column = out[_NUMBERS[kind]]
-        most = 3 if kind in (coap.BLOCK1, coap.BLOCK2) else 4
+        most = coap.LONGEST_NUMBER[kind]
         new = column[row] < 0
         value = np.zeros(len(row), np.int64)
         for byte in range(most):
             value = np.where(byte < size, value << 8 | data[begin + byte], value)
         column[row] = np.where(new & (size <= most), value, column[row])
-        if most == 3:
+        if kind in (coap.BLOCK1, coap.BLOCK2):
             error = out["error"]
             unset = error[row] < 0
             error[row[unset & (size > 3)]] = coap.LONG_BLOCK
