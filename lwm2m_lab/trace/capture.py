@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from lwm2m_lab.trace.explain import Explanation
     from lwm2m_lab.trace.findings.registry import Finding, Rule
+    from lwm2m_lab.trace.triage import Triage
 
 __all__ = ["Capture", "read"]
 
@@ -105,6 +106,12 @@ class Capture(Tables):
         from lwm2m_lab.trace.explain import explain
 
         return explain(self)
+
+    def triage(self) -> Triage:
+        """Whether the capture can be explained, and what to ask for if not."""
+        from lwm2m_lab.trace.triage import triage
+
+        return triage(self)
 
     def plot(self, endpoint: str | None = None) -> Figure:
         """Draw the version chart."""

@@ -1,0 +1,272 @@
+"""What a capture may not have seen: a direction, packets, the beginning, the end, a reading. A function each."""
+
+from __future__ import annotations
+
+import ipaddress
+import urllib.parse
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lwm2m_lab.trace.triage import Lack
+from lwm2m_lab.trace.triage_file import ENOUGH, Check
+from lwm2m_lab.trace.updates import Update
+from lwm2m_lab.wire import Columns
+from lwm2m_lab.wire.survey import Survey
+
+if TYPE_CHECKING:
+    from lwm2m_lab.trace.capture import Capture
+
+__all__ = ["CHECKS"]
+
+#: MAX_TRANSMIT_SPAN (RFC 7252, 4.8.2): who has sent nothing for this long has no copy of it left to send, seconds.
+GIVEN_UP_S = 45.0
+#: An installation and the boot after it are waited for this long, seconds.
+BOOT_S = 300.0
+_STATE, _RESULT, _VERSION = "/5/0/3", "/5/0/5", "/3/0/3"
+
+
+def one_direction(capture: Capture, seen: Survey) -> Iterator[Lack]:
+    """Requests without responses, or responses without requests, between two hosts."""
+    messages = _by_hosts(capture)
+    for (near, far), part in messages.groupby(["near", "far"], sort=False):
+        ways = part["way"].unique()
+        if len(ways) != 1 or part["mid"].nunique() < ENOUGH:
+            continue
+        answers = part["code"].between(64, 191) | (part["type"] == 2)
+        copies = len(part) - part["mid"].nunique()
+        # A sender that repeats everything is not answered; one that goes on was.
+        if not answers.any() and copies >= 0.5 * part["mid"].nunique():
+            continue
+        what = "responses without their requests" if answers.all() else "requests without their responses"
+        source, target = (near, far) if ways[0] else (far, near)
+        yield Lack(
+            "one direction",
+            "stops",
+            f"{len(part)} messages from {source} to {target}, none back: {what}",
+            tuple(part["frame"].tolist()[:6]),
+            "capture both directions: no filter by source, both fibres of a tap, both directions of a mirror port; "
+            "with NAT capture on one side of it",
+        )
+
+
+def sampled(capture: Capture, seen: Survey) -> Iterator[Lack]:
+    """Packets that the capture lost: what was answered must have been asked."""
+    columns = capture.columns
+    if not columns.rows:
+        return
+    requests = np.nonzero((columns["type"] == 0) & (columns["code"] > 0) & (columns["code"] < 32))[0]
+    acks = np.nonzero((columns["type"] == 2) & (columns["code"] >= 64))[0]
+    asked, answered = _ends(columns, requests, "src", "dst"), _ends(columns, acks, "dst", "src")
+    messages = _by_hosts(capture)
+    both_ways = messages.groupby(["near", "far"])["way"].transform("nunique").to_numpy() == 2
+    orphans = acks[~answered.isin(asked) & both_ways[acks]]
+    if len(orphans) >= ENOUGH:
+        yield Lack(
+            "packets missing",
+            "limits",
+            f"{len(orphans)} answers stand there without their requests ({len(requests)} requests were seen): "
+            "the capture was sampled, filtered, or lost packets",
+            tuple(columns["frame"][orphans][:6].tolist()),
+            "look at 'packets dropped by kernel' of the capture tool; use a larger buffer (-B), no sampling, no filter",
+        )
+
+
+def starts_late(capture: Capture, seen: Survey) -> Iterator[Lack]:
+    """A capture that begins after the registration, or within the transfer."""
+    registered = capture.registrations
+    blocks = capture._blocks
+    known = set(registered["endpoint"][registered["operation"] == "register"])
+    missing = [one for one in capture._updates if one.endpoint not in known]
+    within = []
+    for update in capture._updates:
+        own = blocks[blocks["_exchange"].isin(update.evidence.exchanges)]
+        if len(own) and int(own["num"].iloc[0]) > 0 and int(own["num"].min()) > 0:
+            within.append(update)
+    if within:
+        yield Lack(
+            "starts within the transfer",
+            "limits",
+            f"{_names(within)}: the first block seen is not block 0, so the image cannot be put together",
+            tuple(one.frames[0] for one in within[:6]),
+            "capture from before the server begins; the image file itself (--image) can stand in for the blocks",
+        )
+    if missing:
+        yield Lack(
+            "starts late",
+            "limits",
+            f"{_names(missing)}: no registration is in the capture, so endpoint name, LwM2M version and object "
+            "versions are not known for certain",
+            tuple(one.frames[0] for one in missing[:6]),
+            "start the capture, then let the device register: restart it, or execute /1/0/8 (Registration Update)",
+        )
+
+
+def ends_early(capture: Capture, seen: Survey) -> Iterator[Lack]:
+    """A capture that stops before it shows how the update went."""
+    if not capture.columns.rows:
+        return
+    end = seen.span_s - (int(capture.columns["time"][0]) - seen.first_ns) / 1e9
+    for update in _followed(capture):
+        found = _still_open(capture, update, end) if update.outcome == "unfinished" else None
+        if found and not any(frame > update.evidence.last_frame for frame in seen.unreachable):
+            yield Lack(
+                "ends early",
+                "limits",
+                f"{update.endpoint}: {found}",
+                (update.frames[1],),
+                "capture until the device has registered again and /5/0/3, /5/0/5 and /3/0/3 were read",
+            )
+
+
+def _still_open(capture: Capture, update: Update, end: float) -> str | None:
+    """What the capture did not wait for."""
+    executed = _executed(capture, update)
+    own = capture._wired.iloc[update.evidence.exchanges]
+    last = float(np.nanmax([own["time"].max(), own["response_time"].max()]))
+    if executed is None:
+        if update.evidence.unanswered is not None and update.evidence.unanswered[1] >= 5:
+            return None
+        waited = end - last
+        what = "the delivery" if update.image_accepted is None else "the Execute"
+        return f"the capture ends {waited:.1f} s later, before {what} did" if waited < GIVEN_UP_S else None
+    frame, time = executed
+    readings = capture.of("timeline", update.endpoint)
+    after = readings[(readings["frame"] > frame) & readings["path"].isin((_STATE, _RESULT))]
+    if len(after) or end - time > BOOT_S:
+        return None
+    return f"Execute was accepted in frame {frame} and the capture ends {end - time:.1f} s later, without a reading"
+
+
+def no_reading(capture: Capture, seen: Survey) -> Iterator[Lack]:
+    """Resources that nobody read after the installation."""
+    for update in _followed(capture):
+        executed = _executed(capture, update)
+        if executed is None or update.outcome in ("cancelled", "deferred"):
+            continue
+        registered = capture.of("registrations", update.endpoint)
+        again = registered[(registered["frame"] > executed[0]) & (registered["operation"] == "register")]
+        since = int(again["frame"].iloc[0]) if len(again) else executed[0]
+        table = capture.of("timeline", update.endpoint)
+        seen_after = set(table["path"][table["frame"].between(since + 1, update.until - 1)])
+        asked = capture.of("_wired", update.endpoint)
+        paths = capture.columns.categories["uri_path"]
+        refused = {paths[code] for code in asked[asked["frame"] > since]["_path"].unique() if code >= 0}
+        missing = [path for path in (_STATE, _RESULT, _VERSION) if path not in seen_after | refused]
+        if missing and not (len(missing) == 3 and _ends_before(capture, since)):
+            when = f"the registration in frame {since}" if len(again) else f"the Execute in frame {since}"
+            yield Lack(
+                "no reading",
+                "limits",
+                f"{update.endpoint}: after {when} nobody read {', '.join(missing)}",
+                (since,),
+                "let the server read (or observe) them after the reboot; /3/0/3 alone tells which firmware runs",
+            )
+
+
+def _ends_before(capture: Capture, frame: int) -> bool:
+    """Whether the capture ends right behind a frame: `ends_early` has said so."""
+    return int((capture.columns["frame"] > frame).sum()) < ENOUGH
+
+
+def wrong_side(capture: Capture, seen: Survey) -> Iterator[Lack]:
+    """A capture on the side of a NAT where a part of the session cannot be seen."""
+    for update in capture._updates:
+        host = _uri_host(update.evidence.uri)
+        device = _host(
+            capture.columns.categories["src"][int(capture._wired["_device"].iat[update.evidence.exchanges[0]])]
+        )
+        if host is None or len(update.evidence.exchanges) > 1 or host == device:
+            continue
+        here, there = _is_private(device), _is_private(host)
+        scheme = urllib.parse.urlsplit(update.evidence.uri or "").scheme
+        if here is None or there is None or here == there or not scheme.startswith("coap"):
+            continue
+        yield Lack(
+            "other side of a NAT",
+            "limits",
+            f"{update.endpoint} is {'private' if here else 'public'} ({device}), the Package URI points to the "
+            f"{'private' if there else 'public'} {host}, and no download is in the capture",
+            (update.frames[0],),
+            "capture where the download passes too: at the device, or between it and the repository",
+        )
+    registered = capture.registrations
+    register = registered[(registered["operation"] == "register") & (registered["endpoint"] != registered["address"])]
+    for address, part in register.groupby(register["address"].map(_host)):
+        names = list(dict.fromkeys(part["endpoint"]))
+        if len(names) > 1 and _is_private(str(address)) is False:
+            yield Lack(
+                "behind a NAT",
+                "note",
+                f"{len(names)} endpoint names register from {address}: the capture sees them from outside a NAT",
+                tuple(part["frame"].tolist()[:6]),
+                "devices are told apart by port and name; what happens behind the NAT only a capture there shows",
+            )
+
+
+# ---------------------------------------------------------------- help
+
+
+def _followed(capture: Capture) -> list[Update]:
+    """The updates whose device is known after its next boot, too: without a registration a new port is a stranger."""
+    table = capture.registrations[capture.registrations["operation"] == "register"]
+    known = set(table["endpoint"])
+    last = int(table["frame"].max()) if len(table) else 0
+    return [one for one in capture._updates if one.endpoint in known or last < one.frames[0]]
+
+
+def _ends(columns: Columns, rows: NDArray[np.int64], asker: str, asked: str) -> pd.MultiIndex:
+    """Who asked whom with which message id."""
+    return pd.MultiIndex.from_arrays([columns[name][rows] for name in (asker, asked, "mid")])
+
+
+def _by_hosts(capture: Capture) -> pd.DataFrame:
+    """Every message with the two hosts between which it went, in an order of their own, and which way."""
+    columns = capture.columns
+    hosts, host = np.unique([_host(one) for one in columns.categories["src"]], return_inverse=True)
+    if not columns.rows:
+        return pd.DataFrame({name: [] for name in ("near", "far", "way", "frame", "type", "code", "mid")})
+    src, dst = host[columns["src"]], host[columns["dst"]]
+    # On one host, as on loopback, the ports tell the ways apart.
+    way = np.where(src == dst, columns["src"] < columns["dst"], src < dst)
+    table = {"near": hosts[np.minimum(src, dst)], "far": hosts[np.maximum(src, dst)], "way": way}
+    return pd.DataFrame({**table, **{name: columns[name] for name in ("frame", "type", "code", "mid")}})
+
+
+def _executed(capture: Capture, update: Update) -> tuple[int, float] | None:
+    """Frame and time of the first accepted Execute of Update."""
+    table = capture.of("executes", update.endpoint)
+    good = table["response_code"].str.startswith("2.").fillna(False) & (table["path"] == "/5/0/2")
+    own = table[good & table["frame"].between(update.frames[0], update.until - 1)]
+    return (int(own["frame"].iloc[0]), float(own["time"].iloc[0])) if len(own) else None
+
+
+def _host(address: str) -> str:
+    return address.rsplit(":", 1)[0].strip("[]")
+
+
+def _uri_host(uri: str | None) -> str | None:
+    try:
+        return urllib.parse.urlsplit(uri or "").hostname
+    except ValueError:
+        return None
+
+
+def _is_private(host: str) -> bool | None:
+    """Whether an address is a private one; None for a name and for loopback."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    return None if address.is_loopback else not address.is_global
+
+
+def _names(updates: list[Update]) -> str:
+    names = list(dict.fromkeys(one.endpoint for one in updates))
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+CHECKS: tuple[Check, ...] = (one_direction, sampled, wrong_side, starts_late, ends_early, no_reading)
