@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pathlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
 
-__all__ = ["BAD_INPUT", "Parser", "add_command", "add_file_command", "ports", "read_capture", "source", "warn"]
+__all__ = ["BAD_INPUT", "Parser", "add_command", "add_file_command", "keys", "ports", "read_capture", "source", "warn"]
 
 BAD_INPUT = 2
 
@@ -33,7 +34,11 @@ def add_file_command(commands: Any, name: str, what: str, run: Callable[..., int
     """A command that reads one capture file."""
     command = add_command(commands, name, what, run)
     command.add_argument("file", metavar="FILE", help="a pcap or pcapng file; - reads standard input")
-    command.add_argument("--port", type=int, action="append", metavar="N", help="a further UDP port that carries CoAP")
+    add = command.add_argument
+    add("--port", type=int, action="append", metavar="N", help="a further UDP port that carries CoAP")
+    add("--psk", action="append", default=[], metavar="ID:HEX", help="a DTLS identity and its key; no ID: for any")
+    add("--psk-file", metavar="FILE", help="lines ID:HEX")
+    add("--keylog", metavar="FILE", help="a key log of DTLS (CLIENT_RANDOM lines)")
     return command
 
 
@@ -47,14 +52,24 @@ def ports(options: argparse.Namespace) -> tuple[int, ...]:
     return (5683, *(options.port or ()))
 
 
+def keys(options: argparse.Namespace) -> dict[str, Any]:
+    """What opens DTLS, as `read` and `read_columns` take it."""
+    from lwm2m_lab.wire.keyring import parse_psk, read_psk_file
+
+    psk = parse_psk(options.psk)
+    for identity, more in read_psk_file(options.psk_file).items() if options.psk_file is not None else ():
+        psk.setdefault(identity, []).extend(more)
+    return {"psk": psk, "keylog": None if options.keylog is None else pathlib.Path(options.keylog)}
+
+
 def read_capture(options: argparse.Namespace) -> Capture:
     """The capture that a command was given; its notes go to standard error."""
     from lwm2m_lab.trace.capture import Capture, read
 
     if options.file == "-":
-        capture = Capture.from_bytes(sys.stdin.buffer.read(), name="-", ports=ports(options))
+        capture = Capture.from_bytes(sys.stdin.buffer.read(), name="-", ports=ports(options), **keys(options))
     else:
-        capture = read(options.file, ports=ports(options))
+        capture = read(options.file, ports=ports(options), **keys(options))
     warn(capture.notes)
     return capture
 

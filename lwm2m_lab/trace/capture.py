@@ -17,6 +17,7 @@ from lwm2m_lab.trace import samples
 from lwm2m_lab.trace.tables import Tables
 from lwm2m_lab.trace.updates import UPDATE_FIELDS, Update, build_updates
 from lwm2m_lab.wire import Columns, read_columns
+from lwm2m_lab.wire.keyring import PreSharedKeys
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,10 +55,18 @@ class Capture(Tables):
 
     @classmethod
     def from_bytes(
-        cls, data: bytes, *, name: str, interface: str | int | None = None, ports: Sequence[int] = (5683,)
+        cls,
+        data: bytes,
+        *,
+        name: str,
+        interface: str | int | None = None,
+        ports: Sequence[int] = (5683,),
+        psk: PreSharedKeys | None = None,
+        keylog: str | os.PathLike[str] | None = None,
     ) -> Capture:
-        """A capture from the content of a file."""
-        return cls(read_columns(data, ports=ports, interface=interface), name=name, data=data)
+        """A capture from the content of a file; the options are those of `read`."""
+        columns = read_columns(data, ports=ports, interface=interface, psk=psk, keylog=keylog)
+        return cls(columns, name=name, data=data)
 
     # ---------------------------------------------------------------- updates
 
@@ -160,7 +169,12 @@ class Capture(Tables):
 
 
 def read(
-    path: str | os.PathLike[str] | None = None, *, interface: str | int | None = None, ports: Sequence[int] = (5683,)
+    path: str | os.PathLike[str] | None = None,
+    *,
+    interface: str | int | None = None,
+    ports: Sequence[int] = (5683,),
+    psk: PreSharedKeys | None = None,
+    keylog: str | os.PathLike[str] | None = None,
 ) -> Capture:
     """Open a capture file, or a sample by its name.
 
@@ -172,11 +186,15 @@ def read(
         Which interface of a file with several.
     ports : sequence of int
         UDP ports that carry CoAP in any case; elsewhere it is recognised by content.
+    psk : mapping of str to bytes or hexadecimal text, optional
+        Pre-shared keys of DTLS by identity; the one of ``""`` is tried for any identity.
+    keylog : path or str, optional
+        A key log file, or its text: ``CLIENT_RANDOM`` lines. One inside a pcapng file is used without being named.
 
     Raises
     ------
     BadInput
-        For what is no capture.
+        For what is no capture, no key or no key log.
 
     Examples
     --------
@@ -187,5 +205,5 @@ def read(
         path = samples.path_of(samples.SAMPLES[0].name)
     elif isinstance(path, str) and not pathlib.Path(path).exists() and samples.known(path):
         path = samples.path_of(path)
-    columns = read_columns(path, ports=ports, interface=interface)
+    columns = read_columns(path, ports=ports, interface=interface, psk=psk, keylog=keylog)
     return Capture(columns, name=pathlib.Path(path).name, data=path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from typing import Any
@@ -12,10 +13,12 @@ import pandas as pd
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.trace import endpoints, exchanges, timeline, transfers
 from lwm2m_lab.wire import COLUMN_NAMES, Columns, coap
+from lwm2m_lab.wire.dtls_sessions import DtlsSession
 
 __all__ = ["Tables"]
 
 _TEXT_COLUMNS = ("src", "dst", "type", "code", "token", "uri_path", "uri_query", "etag", "error")
+SESSION_COLUMNS = tuple(field.name for field in dataclasses.fields(DtlsSession))
 
 
 class Tables:
@@ -64,6 +67,14 @@ class Tables:
         """One row a Register, Update or De-register."""
         table: pd.DataFrame = self._wire[0]
         return endpoints.build_registrations(self.columns, table)
+
+    @functools.cached_property
+    def sessions(self) -> pd.DataFrame:
+        """One row a DTLS session: who asked, under which identity and suite, and what opened it or why it stayed closed."""
+        found = self.columns.sessions
+        table = pd.DataFrame([dataclasses.asdict(one) for one in found], columns=list(SESSION_COLUMNS))
+        table["alerts"] = ["; ".join(one.alerts) for one in found]
+        return table
 
     @property
     def _wired(self) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,14 @@ from numpy.typing import NDArray
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.wire import coap, flows
 from lwm2m_lab.wire.intern import Interner
+from lwm2m_lab.wire.keyring import Keyring, PreSharedKeys
 from lwm2m_lab.wire.options import MessageDecoder
 from lwm2m_lab.wire.packets import LINK_TYPES, Datagrams, Reassembler, udp_datagrams
 from lwm2m_lab.wire.pcap import RecordReader, Records, open_capture
+
+if TYPE_CHECKING:
+    from lwm2m_lab.wire.dtls import Decryption
+    from lwm2m_lab.wire.dtls_sessions import DtlsSession
 
 __all__ = ["COLUMN_NAMES", "Columns", "read_columns"]
 
@@ -32,7 +37,7 @@ _DTYPES = {
     "uri_path": "i4", "uri_query": "i4", "observe": "i4", "content_format": "i4", "accept": "i4", "block1_num": "i4",
     "block1_more": "i1", "block1_size": "i2", "block2_num": "i4", "block2_more": "i1", "block2_size": "i2",
     "size1": "i8", "size2": "i8", "etag": "i4", "payload_length": "i4", "error": "i1", "_at": "i8", "_length": "i4",
-    "_payload": "i4",
+    "_payload": "i4", "_carried": "i4",
 }  # fmt: skip
 _CODE_NAMES = [f"{code >> 5}.{code & 31:02d}" for code in range(256)]
 
@@ -50,7 +55,11 @@ class Columns(Mapping[str, Array]):
     packets : int
         Packets in the file, of every kind.
     encrypted_records : int
-        DTLS records of epoch 1 and later.
+        DTLS records of epoch 1 and later that were not decrypted.
+    sessions : tuple of DtlsSession
+        The DTLS sessions, in the order of their first frames.
+    session : array of int32
+        The DTLS session of each message, as a position in `sessions`; -1 for one in the clear.
     notes : tuple of str
         What was damaged or left out, in words.
     comments : dict of int to str
@@ -74,12 +83,18 @@ class Columns(Mapping[str, Array]):
         comments: Mapping[int, str] | None = None,
         interfaces: Sequence[str] = (),
         interface: str | None = None,
+        decryption: Decryption | None = None,
     ) -> None:
         self._arrays, self.categories, self._source, self._side_data = arrays, categories, source, side_data
         self.packets, self.encrypted_records, self.notes = packets, encrypted_records, tuple(notes)
         self.comments: dict[int, str] = dict(comments or {})
         self.interfaces, self.interface = tuple(interfaces), interface
         self._content: bytes | mmap.mmap | None = None
+        self.sessions: tuple[DtlsSession, ...] = () if decryption is None else decryption.sessions()
+        self.session = np.full(self.rows, -1, np.int32)
+        if decryption is not None and len(decryption.carried):
+            carried = arrays["_carried"]
+            self.session = np.where(carried >= 0, decryption.numbers()[carried], -1)
 
     def __getitem__(self, name: str) -> Array:
         if name not in COLUMN_NAMES:
@@ -137,7 +152,14 @@ def _content(source: Source) -> bytes | mmap.mmap:
             return stream.read()
 
 
-def read_columns(source: Source, *, ports: Sequence[int] = (5683,), interface: str | int | None = None) -> Columns:
+def read_columns(
+    source: Source,
+    *,
+    ports: Sequence[int] = (5683,),
+    interface: str | int | None = None,
+    psk: PreSharedKeys | None = None,
+    keylog: str | os.PathLike[str] | None = None,
+) -> Columns:
     """Read a capture file into the columns of the message table.
 
     Parameters
@@ -149,6 +171,10 @@ def read_columns(source: Source, *, ports: Sequence[int] = (5683,), interface: s
     interface : str or int, optional
         Name or number of the interface to read. Without it all are, but of a file that shows the server's and the
         device's side apart the server's, and a note says that the other is there.
+    psk : mapping of str to bytes or hexadecimal text, optional
+        Pre-shared keys of DTLS by identity; the one of ``""`` is tried for any identity.
+    keylog : path or str, optional
+        A key log file, or its text (``CLIENT_RANDOM`` lines).
 
     Raises
     ------
@@ -171,7 +197,7 @@ def read_columns(source: Source, *, ports: Sequence[int] = (5683,), interface: s
     stream, name = open_capture(source)
     with stream:
         reader = RecordReader(stream, name)
-        table = _Table(reader, tuple(ports), interface)
+        table = _Table(reader, tuple(ports), interface, Keyring(psk, keylog))
         for records in reader:
             table.add(records)
     return table.finish(source, name)
@@ -180,7 +206,9 @@ def read_columns(source: Source, *, ports: Sequence[int] = (5683,), interface: s
 class _Table:
     """Collects the columns of all windows."""
 
-    def __init__(self, reader: RecordReader, ports: tuple[int, ...], interface: str | int | None) -> None:
+    def __init__(
+        self, reader: RecordReader, ports: tuple[int, ...], interface: str | int | None, keyring: Keyring
+    ) -> None:
         self.reader, self.ports, self.interface = reader, ports, interface
         self.decoder, self.reassembler = MessageDecoder(), Reassembler()
         self.addresses = Interner(flows.address_text)
@@ -188,11 +216,14 @@ class _Table:
         self.side_data: list[bytes] = []
         self.comments: dict[int, str] = {}
         self.left_out: dict[int, int] = {}
-        self.encrypted = 0
+        self.keyring = keyring
+        self.decryption: Decryption | None = None
 
     def add(self, records: Records) -> None:
         """Decode one window."""
         self.comments.update(records.comments)
+        while self.reader.key_logs:
+            self.keyring.add_keylog(self.reader.key_logs.pop())
         chosen = self._chosen()
         if chosen is not None:
             keep = records.interface == chosen
@@ -220,10 +251,27 @@ class _Table:
         return names.index(self.interface) if self.interface in names else -1
 
     def _messages(self, records: Records, found: Datagrams, side: int | None) -> None:
-        """Decode the datagrams that may be CoAP and keep their columns."""
+        """Tell DTLS from what may be CoAP, and decode the one and the other."""
         dtls = flows.is_dtls(found.data, found.start, found.end)
-        self.encrypted += flows.encrypted_records(found.data, found.start[dtls], found.end[dtls])
-        keep = np.nonzero(~dtls & (found.end > found.start))[0]
+        if dtls.any():
+            self._decrypt(records, found, np.nonzero(dtls)[0])
+        self._decode(records, found, np.nonzero(~dtls & (found.end > found.start))[0], side, None)
+
+    def _decrypt(self, records: Records, found: Datagrams, rows: Array) -> None:
+        """What DTLS records carry is decoded like what came in the clear, from where it came."""
+        if self.decryption is None:
+            from lwm2m_lab.wire.dtls import Decryption
+
+            self.decryption = Decryption(self.keyring)
+        carried = len(self.decryption.carried)
+        opened_records, opened = self.decryption.window(records, found, rows)
+        side = len(self.side_data) + 1
+        content = opened.data.tobytes()
+        self.side_data += [content[a:b] for a, b in zip(opened.start.tolist(), opened.end.tolist(), strict=True)]
+        self._decode(opened_records, opened, np.nonzero(opened.end > opened.start)[0], side, carried)
+
+    def _decode(self, records: Records, found: Datagrams, keep: Array, side: int | None, carried: int | None) -> None:
+        """Decode these datagrams and keep their columns; those of `side` lie outside the file from there on."""
         start, end, cut, row = found.start[keep], found.end[keep], found.cut[keep], found.row[keep]
         source, destination = found.source[keep], found.destination[keep]
         columns = self.decoder.window(found.data, start, end, cut)
@@ -236,9 +284,11 @@ class _Table:
         columns["_payload"] = columns.pop("payload_from")
         columns["frame"], columns["time"] = records.frame[row], records.time_ns[row]
         columns["src"], columns["dst"] = self.addresses.codes(source), self.addresses.codes(destination)
-        columns["_at"] = start + records.base if side is None else np.full(len(row), -side)
+        columns["_at"] = start + records.base if side is None else -side - keep
+        columns["_carried"] = np.full(len(row), -1) if carried is None else carried + keep
         columns["_length"] = end - start
-        columns["known"] = flows.on_ports(source, self.ports) | flows.on_ports(destination, self.ports)
+        ports = self.ports if carried is None else (*self.ports, flows.COAPS_PORT)
+        columns["known"] = flows.on_ports(source, ports) | flows.on_ports(destination, ports)
         for name, array in columns.items():
             self.chunks[name].append(array.astype(_DTYPES.get(name, "?"), copy=False))
 
@@ -248,6 +298,8 @@ class _Table:
         for column in list(self.chunks):
             parts = self.chunks.pop(column)
             arrays[column] = np.concatenate(parts) if parts else np.zeros(0, _DTYPES.get(column, "?"))
+        if self.decryption is not None:
+            arrays["known"] |= self.decryption.are_coap(arrays)
         keep = flows.recognised(arrays, self.decoder.interners["token"].categories)
         known = arrays.pop("known")
         if not keep.all():
@@ -273,8 +325,9 @@ class _Table:
             source=source,
             side_data=self.side_data,
             packets=self.reader.packets,
-            encrypted_records=self.encrypted,
+            encrypted_records=0 if self.decryption is None else self.decryption.encrypted,
             notes=[*self.reader.notes, *self._notes(chosen, names)],
+            decryption=self.decryption,
             comments=self.comments,
             interfaces=names,
             interface=None if chosen is None else names[chosen],
@@ -292,3 +345,5 @@ class _Table:
             yield f"{count} packets of link type {linktype} were left out: the lab cannot read it"
         if self.reassembler.parts:
             yield f"{len(self.reassembler.parts)} fragmented packets never became whole"
+        if self.decryption is not None:
+            yield from self.decryption.notes()

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["address_text", "encrypted_records", "is_dtls", "on_ports", "recognised"]
+__all__ = ["COAPS_PORT", "address_text", "is_dtls", "on_ports", "recognised"]
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+COAPS_PORT = 5684
 _RECORD_HEADER = 13
 _TLS12_CID = 25
 
@@ -40,20 +41,6 @@ def is_dtls(data: Bytes, start: Ints, end: Ints) -> Mask:
     version = (data[start + 1] == 0xFE) & np.isin(data[start + 2], (0xFF, 0xFD))
     plausible: Mask = (end - start >= _RECORD_HEADER) & (kind >= 20) & (kind <= _TLS12_CID) & version
     return plausible
-
-
-def encrypted_records(data: Bytes, start: Ints, end: Ints) -> int:
-    """Number of records of epoch 1 and later in these datagrams, several in one counted."""
-    count, at, end = 0, start.copy(), end.copy()
-    while at.size:
-        there = at + _RECORD_HEADER <= end
-        at, end = at[there], end[there]
-        epoch = data[at + 3].astype(np.int64) << 8 | data[at + 4]
-        count += int((epoch > 0).sum())
-        # Behind a Connection ID the length's place is not in the record: the datagram ends with it.
-        length = data[at + 11].astype(np.int64) << 8 | data[at + 12]
-        at = np.where(data[at] == _TLS12_CID, end, at + _RECORD_HEADER + length)
-    return count
 
 
 def recognised(columns: Mapping[str, NDArray[Any]], tokens: Sequence[str]) -> Mask:

@@ -30,6 +30,7 @@ WINDOW = 4 * 2**20
 #: A record longer than this is no packet but a length that lies (the largest snaplen of any tool).
 LONGEST_RECORD = 2**24
 _NG_SECTION, _NG_INTERFACE, _NG_SIMPLE, _NG_PACKET, _NG_OLD_PACKET = 0x0A0D0D0A, 1, 3, 6, 2
+_NG_SECRETS, _TLS_KEY_LOG = 10, 0x544C534B
 _GZIP = b"\x1f\x8b"
 RAW_IP = 101
 
@@ -150,6 +151,8 @@ class RecordReader:
         What was damaged or left out, in words.
     packets : int
         Packets counted so far, of every kind.
+    key_logs : list of str
+        Key logs in the file that nobody took yet (pcapng's decryption secrets, of TLS).
 
     Raises
     ------
@@ -162,6 +165,7 @@ class RecordReader:
         self.interfaces: list[Interface] = []
         self.notes: list[str] = []
         self.packets = 0
+        self.key_logs: list[str] = []
         self._order = "<"
         self._first_interface = 0
         self._section_ahead = False
@@ -295,6 +299,8 @@ class RecordReader:
                 sections.append((len(offsets), self._first_interface))
             elif kind == _NG_INTERFACE:
                 self._add_interface(window, at, length)
+            elif kind == _NG_SECRETS and length >= 20:
+                self._add_secrets(bytes(window[at + 8 : at + length - 4]))
             at += length
         if not offsets:
             return None, at, stop
@@ -315,6 +321,11 @@ class RecordReader:
             elif code == 14 and len(value) == 8:
                 (offset,) = struct.unpack(self._order + "q", value)
         self.interfaces.append(Interface(name, linktype, ticks, offset))
+
+    def _add_secrets(self, body: bytes) -> None:
+        kind, length = struct.unpack_from(self._order + "II", body)
+        if kind == _TLS_KEY_LOG:
+            self.key_logs.append(body[8 : 8 + length].decode(errors="replace"))
 
     def _ng_records(self, data: Bytes, base: int, o: Ints, simple: list[int], added: Ints) -> Records:
         """Columns of the packet blocks of one window."""
