@@ -36,3 +36,9 @@ def need_tool(name: str) -> str:
 def tshark() -> str:
     """Path of tshark."""
     return need_tool("tshark")
+
+
+@pytest.fixture(scope="session")
+def editcap() -> str:
+    """Path of editcap."""
+    return need_tool("editcap")

@@ -70,7 +70,7 @@ class Tables:
 
     @functools.cached_property
     def sessions(self) -> pd.DataFrame:
-        """One row a DTLS session: who asked, under which identity and suite, and what opened it or why it stayed closed."""
+        """One row a DTLS session: who asked, under which identity and suite, what opened it or why it stayed closed."""
         found = self.columns.sessions
         table = pd.DataFrame([dataclasses.asdict(one) for one in found], columns=list(SESSION_COLUMNS))
         table["alerts"] = ["; ".join(one.alerts) for one in found]

@@ -52,7 +52,8 @@ class Keyring:
         for identity, keys in (psk or {}).items():
             if not isinstance(identity, str):
                 raise BadInput(f"an identity of psk is {type(identity).__name__}; text is expected")
-            self._psk[identity.encode()] = tuple(map(_key, [keys] if isinstance(keys, bytes | str) else keys))
+            several = keys if isinstance(keys, list | tuple) else [keys]
+            self._psk[identity.encode(errors="surrogateescape")] = tuple(map(_key, several))
         if keylog is not None:
             text, name = _keylog_text(keylog)
             if not self.add_keylog(text):

@@ -26,10 +26,11 @@ def clear_text_captures() -> list[pathlib.Path]:
     return sorted([*CAPTURES.glob("*/*.pcap"), *CAPTURES.glob("*/*.pcapng")]) if CAPTURES.exists() else []
 
 
-def tshark_rows(tshark: str, path: pathlib.Path) -> Iterator[dict[str, str]]:
-    """One row for each CoAP message that tshark sees."""
+def tshark_rows(tshark: str, path: pathlib.Path, *, psk: str = "") -> Iterator[dict[str, str]]:
+    """One row for each CoAP message that tshark sees, with this key (hexadecimal) in DTLS."""
     command = [tshark, "-r", str(path), "-Y", "coap && !icmp && !icmpv6", "-d", "udp.port==5700,coap", "-T", "fields"]
-    command += ["-E", "separator=/t", "-E", "aggregator=|", "-o", "dtls.psk:"]
+    command += ["-E", "separator=/t", "-E", "aggregator=|", "-o", f"dtls.psk:{psk}"]
+    command += ["-d", "udp.port==5684,dtls", "-d", "dtls.port==5684,coap"]
     for field in FIELDS:
         command += ["-e", field]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -88,6 +89,30 @@ def test_the_message_table_is_tsharks(path: pathlib.Path, tshark: str) -> None:
     columns = read_columns(path)
     theirs = [as_ours(row) for row in tshark_rows(tshark, path)]
     assert columns.rows == len(theirs)
+    for row, expected in enumerate(theirs):
+        assert our_row(columns, row, list(expected)) == expected
+
+
+@pytest.mark.parametrize("name", ["anjay-dtls-psk-push-ok.pcap", "anjay-dtls-psk-cid-push-ok.pcap"])
+def test_the_decrypted_table_is_tsharks(
+    name: str, shared: pathlib.Path, tshark: str, editcap: str, tmp_path: pathlib.Path
+) -> None:
+    """With the same key every message is the same, without and with a Connection ID.
+
+    tshark takes a Connection ID that comes again in a second session for the first one's, so it gets one at a time.
+    """
+    entries = json.loads((shared / "captures" / "MANIFEST.json").read_text())["captures"]
+    (dtls,) = [entry["dtls"] for entry in entries if entry["file"].endswith("/" + name)]
+    path, part = shared / "captures" / "anjay" / name, tmp_path / "session.pcap"
+    columns = read_columns(path, psk={dtls["psk_identity"]: dtls["psk_hex"]})
+    theirs = []
+    for session in columns.sessions:
+        frames = f"{session.first_frame}-{session.last_frame}"
+        subprocess.run([editcap, "-r", str(path), str(part), frames], check=True)
+        for row in tshark_rows(tshark, part, psk=dtls["psk_hex"]):
+            theirs.append({**as_ours(row), "frame": int(row["frame.number"]) + session.first_frame - 1})
+    assert columns.rows == len(theirs) > 60
+    assert (columns.encrypted_records, columns.notes) == (0, ())
     for row, expected in enumerate(theirs):
         assert our_row(columns, row, list(expected)) == expected
 
