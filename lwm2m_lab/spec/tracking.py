@@ -6,6 +6,7 @@ States are sampled: between two sightings a device passes through states that no
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 from lwm2m_lab.spec.objects import State, UpdateResult
@@ -36,8 +37,8 @@ class Tracker:
     """
 
     def __init__(self, versions: Iterable[str] = VERSIONS) -> None:
-        self._rules = [rule for rule in RULES if rule.versions & set(versions)]
-        self._possible: set[Status] = set(_EVERYTHING)
+        self._versions = frozenset(versions)
+        self._possible: frozenset[Status] = _EVERYTHING
         # Whether a delivery was begun: only then may a device look Idle while it downloads (A4).
         self._delivering = False
         #: Internal events that cannot have happened yet, such as the end of a delivery whose last block is to come.
@@ -63,10 +64,10 @@ class Tracker:
         if accepted is None:
             self._set(before | taken)
         elif accepted:
-            self._set(taken or self._taken(event, set(_EVERYTHING)))
+            self._set(taken or self._taken(event, _EVERYTHING))
         else:
             # A refusal of a Write may carry the failure of the process with it (A3, A9, A15).
-            self._set(before | (self._close(taken) if event in (Event.FIRST_BLOCK, Event.PACKAGE) else set()))
+            self._set(before | (self._close(taken) if event in (Event.FIRST_BLOCK, Event.PACKAGE) else frozenset()))
 
     def explains(self, event: Event) -> bool:
         """Whether the device may be in a state in which this request is a trigger."""
@@ -80,70 +81,81 @@ class Tracker:
     def saw_state(self, state: State, *, may_be_late: bool = False) -> bool:
         """A sighting of State; False where no permitted path leads there. A notification may be of a moment ago."""
         now = self._after_internal()
-        fitting = {status for status in now if status[0] == state}
+        fitting = frozenset(status for status in now if status[0] == state)
         # A push that does not show State 1 looks Idle until it is complete (A4).
         looks_idle = state == State.IDLE and self._delivering
-        hidden = {status for status in now if looks_idle and status[0] == State.DOWNLOADING}
+        hidden = frozenset(status for status in now if looks_idle and status[0] == State.DOWNLOADING)
         good = bool(fitting or hidden) or (may_be_late and state in self._states_since)
         if fitting or hidden:
             self._possible = fitting | hidden
         elif not good:
-            self._possible = {status for status in _EVERYTHING if status[0] == state}
+            self._possible = frozenset(status for status in _EVERYTHING if status[0] == state)
         self._states_since = {status[0] for status in self._possible}
         return good
 
     def saw_result(self, result: UpdateResult, *, may_be_late: bool = False) -> bool:
         """A sighting of Update Result; False where no permitted path leads there."""
         now = self._after_internal()
-        fitting = {status for status in now if status[1] == result}
+        fitting = frozenset(status for status in now if status[1] == result)
         good = bool(fitting) or (may_be_late and result in self._results_since)
         if fitting:
             self._possible = fitting
         elif not good:
-            self._possible = {status for status in _EVERYTHING if status[1] == result}
+            self._possible = frozenset(status for status in _EVERYTHING if status[1] == result)
         self._results_since = {status[1] for status in self._possible}
         return good
 
-    def _set(self, possible: set[Status]) -> None:
+    def _set(self, possible: frozenset[Status]) -> None:
         self._possible = possible
         self._states_since |= {state for state, _ in possible}
         self._results_since |= {result for _, result in possible}
 
-    def _after_internal(self) -> set[Status]:
+    def _after_internal(self) -> frozenset[Status]:
         """The pairs after any number of events that no request causes."""
         closed = self._close(self._possible)
         self._states_since |= {state for state, _ in closed}
         self._results_since |= {result for _, result in closed}
         return closed
 
-    def _close(self, statuses: set[Status]) -> set[Status]:
-        found, pending = set(statuses), list(statuses)
-        while pending:
-            state, result = pending.pop()
-            for rule in self._rules:
-                possible = rule.event in INTERNAL and rule.event not in self.held
-                if rule.source != state or not possible or not _allows(rule.results, result):
-                    continue
-                for after, new in rule.outcomes:
-                    status = (after, result if new is None else new)
-                    if status not in found:
-                        found.add(status)
-                        pending.append(status)
-        return found
+    def _close(self, statuses: Iterable[Status]) -> frozenset[Status]:
+        return _closure(self._versions, self.held, frozenset(statuses))
 
-    def _taken(self, event: Event, before: set[Status]) -> set[Status]:
+    def _taken(self, event: Event, before: Iterable[Status]) -> frozenset[Status]:
         """The pairs that a request leads to where it is a trigger; the old result may stay visible (A8)."""
-        found: set[Status] = set()
-        for rule in self._rules:
-            if rule.event != event:
+        return _following(self._versions, event, frozenset(before))
+
+
+# The same few sets of pairs come up again and again, device after device.
+@functools.lru_cache(maxsize=4096)
+def _closure(versions: frozenset[str], held: frozenset[Event], statuses: frozenset[Status]) -> frozenset[Status]:
+    found, pending = set(statuses), list(statuses)
+    rules = [rule for rule in RULES if rule.versions & versions and rule.event in INTERNAL and rule.event not in held]
+    while pending:
+        state, result = pending.pop()
+        for rule in rules:
+            if rule.source != state or not _allows(rule.results, result):
                 continue
-            for state, result in before:
-                if rule.source == state and _allows(rule.results, result):
-                    for after, new in rule.outcomes:
-                        found.add((after, result if new is None else new))
-                        if "A8" in rule.ambiguities:
-                            found.add((after, result))
-        return found
+            for after, new in rule.outcomes:
+                status = (after, result if new is None else new)
+                if status not in found:
+                    found.add(status)
+                    pending.append(status)
+    return frozenset(found)
+
+
+@functools.lru_cache(maxsize=4096)
+def _following(versions: frozenset[str], event: Event, before: frozenset[Status]) -> frozenset[Status]:
+    found: set[Status] = set()
+    for rule in RULES:
+        if rule.event != event or not rule.versions & versions:
+            continue
+        for state, result in before:
+            if rule.source == state and _allows(rule.results, result):
+                for after, new in rule.outcomes:
+                    found.add((after, result if new is None else new))
+                    if "A8" in rule.ambiguities:
+                        found.add((after, result))
+    return frozenset(found)
 
 
 def _allows(results: frozenset[UpdateResult] | None, result: UpdateResult) -> bool:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lwm2m_lab.spec.objects import OBJECT_VERSION_OF_LWM2M
 from lwm2m_lab.wire import Columns, coap, links
 
-__all__ = ["REGISTRATION_COLUMNS", "build_registrations", "device_of", "name_endpoints", "rows_by_endpoint"]
+__all__ = ["REGISTRATION_COLUMNS", "build_registrations", "device_of", "name_endpoints", "owners"]
 
 REGISTRATION_COLUMNS = (
     "frame", "time", "endpoint", "address", "operation", "accepted", "lifetime", "lwm2m", "binding",
@@ -134,15 +134,15 @@ def name_endpoints(columns: Columns, exchanges: pd.DataFrame, registrations: pd.
     return [str(name) for name in named]
 
 
-def rows_by_endpoint(columns: Columns, exchanges: pd.DataFrame) -> dict[str, tuple[Ints, NDArray[np.bool_]]]:
-    """For each endpoint the rows of its messages, and whether the device sent them.
+def owners(columns: Columns, exchanges: pd.DataFrame) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
+    """For each message the endpoint that it belongs to, None for none, and whether the device sent it.
 
     A message belongs to whom the last request between the same two addresses belongs to, or the first one, where none
     came before.
     """
+    nobody = np.full(columns.rows, None, object)
     if not len(exchanges):
-        return {}
-    names, endpoint = np.unique(exchanges["endpoint"].to_numpy().astype(str), return_inverse=True)
+        return nobody, np.zeros(columns.rows, bool)
     rows = np.arange(columns.rows)
     src, dst = columns["src"].astype(np.int64), columns["dst"].astype(np.int64)
     _, pair = np.unique(np.minimum(src, dst) << 32 | np.maximum(src, dst), return_inverse=True)
@@ -154,10 +154,6 @@ def rows_by_endpoint(columns: Columns, exchanges: pd.DataFrame) -> dict[str, tup
     fits = (at >= 0) & (pair[asked[before]] == pair)
     after = order[np.minimum(at + 1, len(order) - 1)]
     chosen = np.where(fits, before, np.where(pair[asked[after]] == pair, after, -1))
-    known = chosen >= 0
-    owner = np.where(known, endpoint[np.maximum(chosen, 0)], -1)
+    endpoint = np.array([*exchanges["endpoint"], None], object)
     sender = src == exchanges["_device"].to_numpy()[np.maximum(chosen, 0)]
-    grouped = np.argsort(owner, kind="stable")
-    bounds = np.searchsorted(owner[grouped], np.arange(len(names) + 1))
-    parts = [grouped[bounds[number] : bounds[number + 1]] for number in range(len(names))]
-    return {str(name): (part, sender[part]) for name, part in zip(names, parts, strict=True)}
+    return endpoint[chosen], sender & (chosen >= 0)

@@ -12,6 +12,7 @@ import pandas as pd
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.trace import endpoints, exchanges, timeline, transfers
+from lwm2m_lab.trace.rows import Rows, Source, exchange_source, grouped, message_source
 from lwm2m_lab.wire import COLUMN_NAMES, Columns, coap
 from lwm2m_lab.wire.dtls_sessions import DtlsSession
 
@@ -121,31 +122,39 @@ class Tables:
     # ---------------------------------------------------------------- one endpoint
 
     @functools.cached_property
-    def _parts(self) -> dict[tuple[str, str], Any]:
-        return {}
+    def _sources(self) -> dict[str, Source]:
+        wired, executes = self._wired, timeline.build_executes(self.columns, self._wired)
+        return {
+            "messages": message_source(self.columns, self._owners),
+            "exchanges": exchange_source(self.columns, wired),
+            "blocks": Source.of(self._blocks),
+            "timeline": Source.of(self.timeline.astype({"value": object})),
+            "registrations": Source.of(self.registrations),
+            "executes": Source.of(executes),
+        }
 
-    def of(self, table: str, endpoint: str) -> pd.DataFrame:
-        """The rows of one endpoint in one of the tables."""
-        if (table, "") not in self._parts:
-            self._parts[table, ""] = getattr(self, table).groupby("endpoint", sort=False).indices
-        if (table, endpoint) not in self._parts:
-            nothing = np.zeros(0, np.int64)
-            self._parts[table, endpoint] = getattr(self, table).take(self._parts[table, ""].get(endpoint, nothing))
-        return self._parts[table, endpoint]
+    def rows(self, table: str) -> Rows:
+        """A whole table as `Rows`: one of messages, exchanges, blocks, timeline, registrations, executes."""
+        return Rows(self._sources[table])
 
     @functools.cached_property
-    def _message_rows(self) -> dict[str, Any]:
-        return endpoints.rows_by_endpoint(self.columns, self._wired)
+    def _parts(self) -> dict[str, dict[str, Rows]]:
+        return {}
 
-    def messages_of(self, endpoint: str) -> pd.DataFrame:
-        """Every message to and from one endpoint, copies and acknowledgements too, as integers."""
-        if ("messages", endpoint) not in self._parts:
-            rows, sender = self._message_rows.get(endpoint, (np.zeros(0, np.int64), np.zeros(0, bool)))
-            table: dict[str, Any] = {name: self.columns[name][rows] for name in COLUMN_NAMES}
-            table["time"] = exchanges.seconds(self.columns)[rows]
-            self._parts["messages", endpoint] = pd.DataFrame({**table, "row": rows, "sender": sender})
-        part: pd.DataFrame = self._parts["messages", endpoint]
-        return part
+    def of(self, table: str, endpoint: str) -> Rows:
+        """The rows of one endpoint in one of the tables that `rows` knows, in the order of the file."""
+        if table not in self._parts:
+            source = self._sources[table]
+            names, order, bounds = grouped(source["_endpoint"] if table == "messages" else source["endpoint"])
+            self._parts[table] = {
+                str(name): Rows(source, order[begin:end])
+                for name, begin, end in zip(names, bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
+            }
+        return self._parts[table].get(endpoint, Rows(self._sources[table], np.zeros(0, np.int64)))
+
+    @functools.cached_property
+    def _owners(self) -> tuple[Any, Any]:
+        return endpoints.owners(self.columns, self._wired)
 
     @functools.cached_property
     def _block_of(self) -> Any:
@@ -153,10 +162,16 @@ class Tables:
         found[self._blocks["_exchange"].to_numpy().astype(np.int64)] = np.arange(len(self._blocks))
         return found
 
-    def blocks_of(self, positions: Sequence[int]) -> pd.DataFrame:
-        """The blocks of these exchanges, in the order of the file."""
+    def block_rows(self, positions: Sequence[int]) -> Rows:
+        """The blocks of the exchanges at these positions, in the order of the file."""
+        source = self._sources["blocks"]
         rows = self._block_of[np.unique(np.array(positions, np.int64))]
-        return self._blocks.take(rows[rows >= 0]).sort_values("frame", kind="stable")
+        rows = rows[rows >= 0]
+        return Rows(source, rows[np.argsort(source["frame"][rows], kind="stable")])
+
+    def blocks_of(self, positions: Sequence[int]) -> pd.DataFrame:
+        """The same as a DataFrame."""
+        return self._blocks.take(self.block_rows(positions).index)
 
     # ---------------------------------------------------------------- single messages
 

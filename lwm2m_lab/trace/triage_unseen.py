@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lwm2m_lab.trace.triage import Lack
 from lwm2m_lab.trace.triage_file import ENOUGH, Check
-from lwm2m_lab.trace.updates import Update
+from lwm2m_lab.trace.updates import Update, accepted_installs
 from lwm2m_lab.wire import Columns
 from lwm2m_lab.wire.survey import Survey
 
@@ -134,8 +134,7 @@ def _still_open(capture: Capture, update: Update, end: float) -> str | None:
         what = "the delivery" if update.image_accepted is None else "the Execute"
         return f"the capture ends {waited:.1f} s later, before {what} did" if waited < GIVEN_UP_S else None
     frame, time = executed
-    readings = capture.of("timeline", update.endpoint)
-    after = readings[(readings["frame"] > frame) & readings["path"].isin((_STATE, _RESULT))]
+    after = capture.of("timeline", update.endpoint).after(frame).where(path=(_STATE, _RESULT))
     if len(after) or end - time > BOOT_S:
         return None
     return f"Execute was accepted in frame {frame} and the capture ends {end - time:.1f} s later, without a reading"
@@ -147,14 +146,10 @@ def no_reading(capture: Capture, seen: Survey) -> Iterator[Lack]:
         executed = _executed(capture, update)
         if executed is None or update.outcome in ("cancelled", "deferred"):
             continue
-        registered = capture.of("registrations", update.endpoint)
-        again = registered[(registered["frame"] > executed[0]) & (registered["operation"] == "register")]
-        since = int(again["frame"].iloc[0]) if len(again) else executed[0]
-        table = capture.of("timeline", update.endpoint)
-        seen_after = set(table["path"][table["frame"].between(since + 1, update.until - 1)])
-        asked = capture.of("_wired", update.endpoint)
-        paths = capture.columns.categories["uri_path"]
-        refused = {paths[code] for code in asked[asked["frame"] > since]["_path"].unique() if code >= 0}
+        again = capture.of("registrations", update.endpoint).after(executed[0]).where(operation="register")
+        since = again.first("frame", executed[0])
+        seen_after = set(capture.of("timeline", update.endpoint).after(since).before(update.until).path)
+        refused = set(capture.of("exchanges", update.endpoint).after(since).uri_path)
         missing = [path for path in (_STATE, _RESULT, _VERSION) if path not in seen_after | refused]
         if missing and not (len(missing) == 3 and _ends_before(capture, since)):
             when = f"the registration in frame {since}" if len(again) else f"the Execute in frame {since}"
@@ -238,10 +233,8 @@ def _by_hosts(capture: Capture) -> pd.DataFrame:
 
 def _executed(capture: Capture, update: Update) -> tuple[int, float] | None:
     """Frame and time of the first accepted Execute of Update."""
-    table = capture.of("executes", update.endpoint)
-    good = table["response_code"].str.startswith("2.").fillna(False) & (table["path"] == "/5/0/2")
-    own = table[good & table["frame"].between(update.frames[0], update.until - 1)]
-    return (int(own["frame"].iloc[0]), float(own["time"].iloc[0])) if len(own) else None
+    own = accepted_installs(capture.of("executes", update.endpoint), update.frames[0], update.until)
+    return (own.first("frame"), own.first("time")) if len(own) else None
 
 
 def _host(address: str) -> str:

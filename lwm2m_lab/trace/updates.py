@@ -12,13 +12,14 @@ import pandas as pd
 from lwm2m_lab.spec.objects import UpdateResult
 from lwm2m_lab.trace import deliveries
 from lwm2m_lab.trace.deliveries import Delivery
+from lwm2m_lab.trace.rows import Rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from lwm2m_lab.trace.capture import Capture
 
-__all__ = ["UPDATE_FIELDS", "Update", "build_updates"]
+__all__ = ["UPDATE_FIELDS", "Update", "accepted_installs", "build_updates"]
 
 UPDATE_FIELDS = (
     "endpoint", "delivery", "image_size", "image_sha256", "image_accepted", "states", "results", "pkg_versions",
@@ -105,13 +106,8 @@ def build_updates(capture: Capture) -> list[Update]:
 def _update(capture: Capture, delivery: Delivery, until: float, *, since: int | None) -> Update:
     """One update from its delivery to the frame `until`."""
     values = _Values(capture.of("timeline", delivery.endpoint), delivery, until, from_start=since is not None)
-    executes = capture.of("executes", delivery.endpoint)
-    execute = executes[
-        (executes["path"] == "/5/0/2")
-        & executes["frame"].between(delivery.first_frame, until - 1)
-        & executes["response_code"].str.startswith("2.").fillna(False)
-    ]
-    executed = int(execute["frame"].iloc[0]) if len(execute) else None
+    execute = accepted_installs(capture.of("executes", delivery.endpoint), delivery.first_frame, until)
+    executed = execute.first("frame")
     outcome, shown_by, cause = _outcome(capture, delivery, values, executed, until)
     before, after = values.last_before(FIRMWARE_VERSION), values.last_after(FIRMWARE_VERSION)
     time_of = capture.columns["time"]
@@ -120,7 +116,7 @@ def _update(capture: Capture, delivery: Delivery, until: float, *, since: int | 
     if shown_by is not None:
         at, began = np.searchsorted(frames, [shown_by, delivery.first_frame])
         duration = round((int(time_of[at]) - int(time_of[began])) / 1e9, 9)
-    last = max([delivery.last_frame, values.last_frame, *execute["response_frame"].tolist()])
+    last = max([delivery.last_frame, values.last_frame, *execute.response_frame.tolist()])
     return Update(
         endpoint=delivery.endpoint,
         delivery=delivery.kind,
@@ -146,39 +142,42 @@ def _update(capture: Capture, delivery: Delivery, until: float, *, since: int | 
     )
 
 
+def accepted_installs(executes: Rows, first: int, until: float) -> Rows:
+    """The Executes of Update between two frames that were accepted."""
+    own = executes.where(path="/5/0/2")
+    own = own[(own.frame >= first) & (own.frame < until)]
+    return own[np.array([code is not None and code[0] == "2" for code in own.response_code], bool)]
+
+
 class _Values:
     """The values of one endpoint, split at the first Write of an update."""
 
-    def __init__(self, timeline: pd.DataFrame, delivery: Delivery, until: float, *, from_start: bool) -> None:
-        own = timeline[timeline["value"].notna()]
-        own = own[own["path"].isin((STATE, RESULT, PKG_VERSION, FIRMWARE_VERSION))]
-        self.before = own[own["frame"] < delivery.first_frame]
-        self.during = own[own["frame"].between(delivery.first_frame, until - 1)]
+    def __init__(self, timeline: Rows, delivery: Delivery, until: float, *, from_start: bool) -> None:
+        own = timeline.where(path=(STATE, RESULT, PKG_VERSION, FIRMWARE_VERSION))
+        self.before = own.before(delivery.first_frame)
+        self.during = own[(own.frame >= delivery.first_frame) & (own.frame < until)]
         self.from_start = from_start
-        self.last_frame = int(self.during["frame"].max()) if len(self.during) else 0
+        self.last_frame = self.during.last("frame", 0)
 
     def sequence(self, path: str) -> tuple[Any, ...]:
         """The values in order, repeats dropped; earlier ones as the contract says."""
-        earlier = self.before[self.before["path"] == path]["value"].tolist()
-        during = self.during[self.during["path"] == path]["value"].tolist()
-        values = (earlier if self.from_start else earlier[-1:]) + during
+        earlier = self.before.where(path=path).value.tolist()
+        values = (earlier if self.from_start else earlier[-1:]) + self.during.where(path=path).value.tolist()
         return tuple(value for at, value in enumerate(values) if at == 0 or value != values[at - 1])
 
     def last_before(self, path: str) -> Any:
-        values = self.before[self.before["path"] == path]["value"]
-        return values.iloc[-1] if len(values) else None
+        return self.before.where(path=path).last("value")
 
     def last_after(self, path: str) -> Any:
-        values = self.during[self.during["path"] == path]["value"]
-        return values.iloc[-1] if len(values) else None
+        return self.during.where(path=path).last("value")
 
     def results(self, settled: int | None) -> list[tuple[int, int]]:
         """Frames and results that speak of this update: not the old value that is still there before anything ended."""
         old, changed, found = self.last_before(RESULT), False, []
-        for frame, value in self.during[self.during["path"] == RESULT][["frame", "value"]].itertuples(index=False):
+        for frame, value in self.during.where(path=RESULT).each("frame", "value"):
             changed |= value != old or (settled is not None and frame > settled)
             if changed and value != 0:
-                found.append((int(frame), int(value)))
+                found.append((frame, value))
         return found
 
 
@@ -237,15 +236,13 @@ def _forgotten(values: _Values, executed: int | None) -> int | None:
     """The frame that shows the success of a device that forgot its result: installed, Idle with 0, version changed."""
     if executed is None:
         return None
-    after = values.during[values.during["frame"] > executed]
-    state = after[(after["path"] == STATE)]
-    result = after[(after["path"] == RESULT)]
-    version = after[(after["path"] == FIRMWARE_VERSION)]
+    after = values.during.after(executed)
+    state, result, version = (after.where(path=path) for path in (STATE, RESULT, FIRMWARE_VERSION))
     before = values.last_before(FIRMWARE_VERSION)
-    if not (len(state) and len(result) and len(version)) or before is None:
+    idle = (state.last("value"), result.last("value")) == (0, 0)
+    if before is None or not idle or version.last("value", before) == before:
         return None
-    good = state["value"].iloc[-1] == 0 and result["value"].iloc[-1] == 0 and version["value"].iloc[-1] != before
-    return int(max(state["frame"].iloc[-1], version["frame"].iloc[-1])) if good else None
+    return max(int(state.last("frame", 0)), int(version.last("frame", 0)))
 
 
 def _missing(capture: Capture, delivery: Delivery, values: _Values, executed: int | None) -> str:
@@ -261,8 +258,7 @@ def _missing(capture: Capture, delivery: Delivery, values: _Values, executed: in
         if delivery.accepted is None:
             return f"the delivery that began in frame {delivery.first_frame} does not end in the capture"
         return f"the package was delivered by frame {delivery.last_frame}, but no accepted Execute of Update was seen"
-    registered = capture.of("registrations", delivery.endpoint)
-    again = registered[registered["frame"] > executed]
+    again = capture.of("registrations", delivery.endpoint).after(executed)
     seen = f"the last State seen is {state}" if state is not None else "no State was seen"
     if not len(again):
         return f"after the Execute in frame {executed} no Update Result and no new registration was seen; {seen}"
@@ -271,10 +267,10 @@ def _missing(capture: Capture, delivery: Delivery, values: _Values, executed: in
 
 def _retransmissions(capture: Capture, delivery: Delivery, until: float) -> int:
     """CON requests of this endpoint sent again between the first Write and the next update."""
-    own = capture.of("_wired", delivery.endpoint)
-    own = own[own["frame"].between(delivery.first_frame, until - 1)]
-    positions = np.union1d(own.index.to_numpy(), np.array(delivery.exchanges, np.int64))
-    return int(capture._wired["retransmissions"].to_numpy()[positions].sum())
+    own = capture.of("exchanges", delivery.endpoint)
+    own = own[(own.frame >= delivery.first_frame) & (own.frame < until)]
+    positions = np.union1d(own.index, np.array(delivery.exchanges, np.int64))
+    return int(capture.rows("exchanges")[positions].retransmissions.sum())
 
 
 def with_verdict(update: Update, verdict: str, cause: str | None) -> Update:

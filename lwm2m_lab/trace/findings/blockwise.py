@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Conclusion, Verdict, rule
 
@@ -16,8 +18,8 @@ def payload_size(case: Case) -> Iterator[Conclusion]:
     blocks = case.blocks
     if not len(blocks):
         return
-    wrong = blocks[blocks["more"] & (blocks["length"] != blocks["size"])]
-    for frame, length, size in wrong[["frame", "length", "size"]].itertuples(index=False):
+    wrong = blocks[blocks.more & (blocks.length != blocks["size"])]
+    for frame, length, size in wrong.each("frame", "length", "size"):
         yield Verdict.FAIL, f"the block in frame {frame} carries {length} bytes and names {size}", [frame]
     if not len(wrong):
         yield Verdict.PASS, f"{len(blocks)} blocks have the sizes they name", ()
@@ -30,13 +32,13 @@ def gap_accepted(case: Case) -> Iterator[Conclusion]:
     evidence = case.update.evidence
     if not len(blocks) or evidence.kind != "push" or not evidence.accepted:
         return
-    useful = blocks.drop_duplicates("offset", keep="last").sort_values("offset")
-    ends = (useful["offset"] + useful["length"]).shift(fill_value=0)
-    gaps = useful[useful["offset"] > ends]
+    order = np.lexsort((blocks.frame, blocks.offset))
+    ends = np.append(0, np.maximum.accumulate((blocks.offset + blocks.length)[order])[:-1])
+    gaps = blocks[order[blocks.offset[order] > ends]]
     if not len(gaps):
         yield Verdict.PASS, "the body has no gap", ()
     else:
-        frame = int(gaps["frame"].iloc[0])
+        frame = gaps.first("frame")
         yield (
             Verdict.INCONCLUSIVE,
             f"{len(gaps)} gaps stand before the final 2.04, the first before frame {frame}; a capture at the other end "
@@ -49,18 +51,18 @@ def gap_accepted(case: Case) -> Iterator[Conclusion]:
 def etag_changes(case: Case) -> Iterator[Conclusion]:
     """Blocks with different ETags must not be put together."""
     blocks = case.blocks
-    pulled = blocks[(blocks["kind"] == "block2") & (blocks["_etag"] >= 0)]
+    pulled = blocks[(blocks.kind == "block2") & (blocks["_etag"] >= 0)]
     if not len(pulled):
         return
-    changed = pulled[(pulled["_etag"] != pulled["_etag"].shift()) & (pulled["_etag"].shift().notna())]
-    mixed = changed[changed["num"] > 0]
-    if len(mixed) and (case.timeline["path"] == "/5/0/3").any() and (case.values("/5/0/3")["value"] == 2).any():
-        yield Verdict.FAIL, "blocks of different ETags were put together", mixed["frame"].tolist()
+    changed = pulled[1:][np.diff(pulled["_etag"]) != 0]
+    mixed = changed[changed.num > 0]
+    if len(mixed) and (case.values("/5/0/3").value == 2).any():
+        yield Verdict.FAIL, "blocks of different ETags were put together", mixed.frame
     elif len(mixed):
         yield (
             Verdict.INCONCLUSIVE,
             "the ETag changes in the middle of the body; whether the device put the parts together is not shown",
-            mixed["frame"].tolist(),
+            mixed.frame,
         )
     else:
         yield Verdict.PASS, f"{len(pulled)} blocks have one ETag", ()

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
-from lwm2m_lab.trace.updates import Update
+from lwm2m_lab.trace.rows import Rows
+from lwm2m_lab.trace.updates import Update, accepted_installs
 
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
@@ -21,7 +22,8 @@ __all__ = ["Case"]
 class Case:
     """One update before the rules.
 
-    The tables begin with the first Write of the update and end before the next update of the endpoint.
+    Its tables are `Rows`: they begin with the first Write of the update and end before the next update of the endpoint.
+    A number that is missing is -1 in them, a text None.
 
     Attributes
     ----------
@@ -35,86 +37,95 @@ class Case:
         """The whole capture."""
         return self.update.capture
 
-    def _window(self, table: pd.DataFrame) -> pd.DataFrame:
-        frames = table["frame"].to_numpy()
-        return table[(frames >= self.update.frames[0]) & (frames < self.update.until)]
+    def _window(self, rows: Rows) -> Rows:
+        return rows[(rows.frame >= self.update.frames[0]) & (rows.frame < self.update.until)]
 
     @functools.cached_property
-    def history(self) -> pd.DataFrame:
+    def history(self) -> Rows:
         """Values of the endpoint from the beginning of the capture on."""
         return self.capture.of("timeline", self.update.endpoint)
 
     @functools.cached_property
-    def timeline(self) -> pd.DataFrame:
+    def timeline(self) -> Rows:
         """Values of the endpoint from the first Write on."""
         return self._window(self.history)
 
     @functools.cached_property
-    def exchanges(self) -> pd.DataFrame:
-        """Exchanges of the endpoint from the first Write on, its download among them."""
-        own = self._window(self.capture.of("_wired", self.update.endpoint))
-        positions = np.union1d(own.index.to_numpy(), np.array(self.update.evidence.exchanges, np.int64))
-        return self.capture.named(self.capture._wired.take(positions))
+    def exchanges(self) -> Rows:
+        """Exchanges of the endpoint from the first Write on, its download among them.
+
+        Each column of the message table is there too, for the request and for the response: ``request_size1``,
+        ``response_block1_num``.
+        """
+        own = self._window(self.capture.of("exchanges", self.update.endpoint))
+        return self._exchanges(np.union1d(own.index, np.array(self.update.evidence.exchanges, np.int64)))
 
     @functools.cached_property
-    def delivery(self) -> pd.DataFrame:
+    def delivery(self) -> Rows:
         """The exchanges of the delivery itself: the Writes of the package, or of its URI and the GETs."""
-        return self.exchanges.loc[np.unique(self.update.evidence.exchanges)]
+        return self._exchanges(np.unique(np.array(self.update.evidence.exchanges, np.int64)))
+
+    def _exchanges(self, positions: NDArray[np.int64]) -> Rows:
+        whole: Rows = self.capture.rows("exchanges")
+        return whole[positions]
 
     @functools.cached_property
-    def blocks(self) -> pd.DataFrame:
-        """The blocks of the delivery, in the order of the file."""
-        return self.capture.blocks_of(self.update.evidence.exchanges)
+    def blocks(self) -> Rows:
+        """The blocks of the delivery that carry payload."""
+        return self.capture.block_rows(self.update.evidence.exchanges)
 
     @functools.cached_property
-    def messages(self) -> pd.DataFrame:
+    def messages(self) -> Rows:
         """Every message to and from the endpoint from the first Write on, copies and acknowledgements too.
 
-        Integer columns as in `lwm2m_lab.wire.read_columns`, `time` in seconds since the first message, `row` for the
-        columns of the capture; `sender` is True where the device sent it.
+        `time` is in seconds since the first message, `row` the row for `Columns.payload`, `sender` True where the
+        device sent it.
         """
-        return self._window(self.capture.messages_of(self.update.endpoint))
+        return self._window(self.capture.of("messages", self.update.endpoint))
 
     @functools.cached_property
-    def registrations(self) -> pd.DataFrame:
+    def registrations(self) -> Rows:
         """Registrations of the endpoint from the first Write on."""
         return self._window(self.capture.of("registrations", self.update.endpoint))
 
     @functools.cached_property
-    def executes(self) -> pd.DataFrame:
+    def again(self) -> Rows:
+        """Registers after the first accepted Execute of Update: the device came back."""
+        registers = self.registrations.where(operation="register")
+        return registers.after(self.installs.first("frame", np.inf))
+
+    @functools.cached_property
+    def executes(self) -> Rows:
         """Executes on the endpoint from the first Write on."""
         return self._window(self.capture.of("executes", self.update.endpoint))
 
     @functools.cached_property
-    def installs(self) -> pd.DataFrame:
+    def installs(self) -> Rows:
         """Executes of Update that were accepted."""
-        table = self.executes
-        good = table["response_code"].str.startswith("2.").fillna(False) if len(table) else []
-        return table[(table["path"] == "/5/0/2") & good] if len(table) else table
+        return accepted_installs(self.executes, self.update.frames[0], self.update.until)
 
     @functools.cached_property
     def object_versions(self) -> tuple[tuple[str, ...], bool]:
         """Versions of Object 5 that the endpoint may have, and whether it declared its own."""
-        own = self.capture.of("registrations", self.update.endpoint)
-        own = own[own["operation"] == "register"]
-        said = own[own["declared"].astype(bool)] if len(own) else own
-        if len(said) and said["object5_version"].iloc[-1] in ("1.0", "1.1", "1.2"):
-            return (str(said["object5_version"].iloc[-1]),), True
-        return ("1.0", "1.1", "1.2"), False
+        registers = self.capture.of("registrations", self.update.endpoint).where(operation="register", declared=True)
+        said = registers.last("object5_version")
+        return ((said,), True) if said in ("1.0", "1.1", "1.2") else (("1.0", "1.1", "1.2"), False)
 
-    def values(self, path: str) -> pd.DataFrame:
+    def values(self, path: str) -> Rows:
         """Sightings of one resource from the first Write on."""
-        return self._by_path.get(path, self._no_values)
+        if path not in self._by_path:
+            self._by_path[path] = self.timeline.where(path=path)
+        return self._by_path[path]
 
     @functools.cached_property
-    def _by_path(self) -> dict[Any, pd.DataFrame]:
-        return dict(list(self.timeline.groupby("path", sort=False)))
+    def memo(self) -> dict[Any, Any]:
+        """What several rules work out together."""
+        return {}
 
     @functools.cached_property
-    def _no_values(self) -> pd.DataFrame:
-        return self.timeline.iloc[:0]
+    def _by_path(self) -> dict[str, Rows]:
+        return {}
 
     def before(self, path: str) -> Any:
         """The last value of a resource before the first Write; None where none was seen."""
-        earlier = self.history[(self.history["frame"] < self.update.frames[0]) & (self.history["path"] == path)]
-        return earlier["value"].iloc[-1] if len(earlier) else None
+        return self.history.before(self.update.frames[0]).where(path=path).last("value")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import pandas as pd
+import numpy as np
 
 from lwm2m_lab.spec.versions import VERSION_CHECKS
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Body, Conclusion, Verdict, rule
+from lwm2m_lab.trace.rows import Rows
 
 __all__: list[str] = []
 
@@ -21,22 +22,13 @@ def _check(id: str) -> Callable[[Body], Body]:
     return rule(one.id, one.title, clause=one.clause, certainty=one.certainty)
 
 
-def _executed(case: Case) -> int | None:
-    """Frame of the first Execute of Update that was accepted."""
-    table = case.executes
-    good = table[(table["path"] == "/5/0/2") & table["response_code"].str.startswith("2.").fillna(False)]
-    return int(good["frame"].iloc[0]) if len(good) else None
-
-
 def _has_no_version(case: Case) -> list[int]:
     """Frames in which a reading of /3/0/3 was answered 4.04, where no reading ever succeeded."""
-    if (case.history["path"] == FIRMWARE_VERSION).any():
+    if len(case.history.where(path=FIRMWARE_VERSION)):
         return []
-    table, paths = case.capture.of("_wired", case.update.endpoint), case.capture.columns.categories["uri_path"]
-    if FIRMWARE_VERSION not in paths:
-        return []
-    refused = table[(table["_path"] == paths.index(FIRMWARE_VERSION)) & (table["response_code"] == "4.04")]
-    return [int(frame) for frame in refused["response_frame"]]
+    asked = case.capture.of("exchanges", case.update.endpoint)
+    refused: list[int] = asked.where(uri_path=FIRMWARE_VERSION, response_code="4.04").response_frame.tolist()
+    return refused
 
 
 @_check("V1")
@@ -45,8 +37,7 @@ def version_is_the_images(case: Case) -> Iterator[Conclusion]:
     if case.update.outcome != "succeeded" or _has_no_version(case):
         return
     results = case.values(RESULT)
-    success = results[results["value"] == 1]
-    settled = int(success["frame"].iloc[0]) if len(success) else case.update.frames[0]
+    settled = results.where(value=1).first("frame", case.update.frames[0])
     read = _settled_versions(case, settled)
     info = case.update.evidence.info
     if not len(read):
@@ -56,7 +47,7 @@ def version_is_the_images(case: Case) -> Iterator[Conclusion]:
             [settled],
         )
         return
-    value, frame = str(read["value"].iloc[-1]), int(read["frame"].iloc[-1])
+    value, frame = str(read.last("value")), read.last("frame")
     if info is None:
         yield (
             Verdict.INCONCLUSIVE,
@@ -74,17 +65,11 @@ def version_is_the_images(case: Case) -> Iterator[Conclusion]:
         )
 
 
-def _settled_versions(case: Case, settled: int) -> pd.DataFrame:
+def _settled_versions(case: Case, settled: int) -> Rows:
     """Readings of /3/0/3 once the new firmware runs: after the result, or after the registration that follows the
     Execute, which may come first."""
-    executed = _executed(case)
-    again = case.registrations
-    if executed is not None:
-        again = again[(again["frame"] > executed) & (again["operation"] == "register")]
-        if len(again):
-            settled = min(settled, int(again["frame"].iloc[0]))
-    versions = case.values(FIRMWARE_VERSION)
-    return versions[versions["frame"] > settled]
+    back = case.again.first("frame", settled) if len(case.installs) else settled
+    return case.values(FIRMWARE_VERSION).after(min(settled, back))
 
 
 @_check("V2")
@@ -93,8 +78,8 @@ def change_without_success(case: Case) -> Iterator[Conclusion]:
     before, after = case.update.firmware_version_before, case.update.firmware_version_after
     if before is None or after is None or before == after or case.update.outcome == "failed":
         return
-    seen = case.values(FIRMWARE_VERSION)["frame"].tolist()
-    if (case.values(RESULT)["value"] == 1).any():
+    seen = case.values(FIRMWARE_VERSION).frame
+    if len(case.values(RESULT).where(value=1)):
         yield Verdict.PASS, f"/3/0/3 went from {before} to {after}, and Update Result 1 was seen", seen[-1:]
     else:
         yield (
@@ -108,55 +93,52 @@ def change_without_success(case: Case) -> Iterator[Conclusion]:
 @_check("V3")
 def version_before_execute(case: Case) -> Iterator[Conclusion]:
     """The resource says what runs, and the package at hand does not run."""
-    before, executed = case.update.firmware_version_before, _executed(case)
-    versions = case.values(FIRMWARE_VERSION)
-    early = versions if executed is None else versions[versions["frame"] < executed]
+    before, executed = case.update.firmware_version_before, case.installs.first("frame")
+    early = case.values(FIRMWARE_VERSION).before(np.inf if executed is None else executed)
     if before is None or not len(early) or case.update.outcome in ("cancelled",):
         return
-    moved = early[early["value"] != before]
-    installed = executed is None and (case.values(STATE)["value"] == 3).any()
-    registered = case.registrations[case.registrations["operation"] == "register"]
+    moved, states = early[early.value != before], case.values(STATE)
+    installed = executed is None and len(states.where(value=3)) > 0
+    registered = case.registrations.where(operation="register")
     if not len(moved) or installed:
-        yield Verdict.PASS, f"/3/0/3 stays {before} until the installation", early["frame"].tolist()[-1:]
-    elif executed is None and (len(registered) or not (case.values(STATE)["value"] == 2).any()):
+        yield Verdict.PASS, f"/3/0/3 stays {before} until the installation", early.frame[-1:]
+    elif executed is None and (len(registered) or not len(states.where(value=2))):
         yield (
             Verdict.INCONCLUSIVE,
-            f"/3/0/3 went from {before} to {moved['value'].iloc[0]}, and no Execute was seen; a whole capture decides",
-            moved["frame"].tolist(),
+            f"/3/0/3 went from {before} to {moved.first('value')}, and no Execute was seen; a whole capture decides",
+            moved.frame,
         )
     else:
         yield (
             Verdict.FAIL,
-            f"/3/0/3 shows {moved['value'].iloc[0]} before any Execute of Update; {before} still runs",
-            moved["frame"].tolist(),
+            f"/3/0/3 shows {moved.first('value')} before any Execute of Update; {before} still runs",
+            moved.frame,
         )
 
 
 @_check("V4")
 def version_after_failure(case: Case) -> Iterator[Conclusion]:
     """A failed installation leaves the old firmware, and the old version with it."""
-    before, results = case.update.firmware_version_before, case.values(RESULT)
-    failed = results[results["value"].isin(range(2, 10))]
+    before, failed = case.update.firmware_version_before, case.values(RESULT).where(value=tuple(range(2, 10)))
     if before is None or not len(failed) or case.update.outcome != "failed":
         return
-    settled = int(failed["frame"].iloc[0])
-    read = case.values(FIRMWARE_VERSION)
-    read = read[read["frame"] > settled]
+    settled = failed.first("frame")
+    read = case.values(FIRMWARE_VERSION).after(settled)
     if not len(read):
-        if _executed(case) is not None:
+        if len(case.installs):
             yield (
                 Verdict.INCONCLUSIVE,
                 f"the update failed in frame {settled}, and /3/0/3 was not read afterwards; that reading would decide",
                 [settled],
             )
         return
-    value, frame = read["value"].iloc[-1], int(read["frame"].iloc[-1])
+    value, frame = read.last("value"), read.last("frame")
     if value == before:
         yield Verdict.PASS, f"/3/0/3 is {before} as before the failed update", [settled, frame]
     else:
         yield (
             Verdict.FAIL,
-            f"Update Result {int(failed['value'].iloc[0])} says that the update failed, yet /3/0/3 went from "
+            f"Update Result {failed.first('value')} says that the update failed, yet /3/0/3 went from "
             f"{before} to {value}; a trial boot not yet taken back looks the same, so read once more after the "
             "confirmation time",
             [settled, frame],
@@ -167,10 +149,10 @@ def version_after_failure(case: Case) -> Iterator[Conclusion]:
 def package_version_elsewhere(case: Case) -> Iterator[Conclusion]:
     """Allowed: the resource serves the update function alone."""
     versions, states = case.values(PKG_VERSION), case.values(STATE)
-    for frame, value in versions[["frame", "value"]].itertuples(index=False):
-        earlier = states[states["frame"] < frame]
-        if len(earlier) and earlier["value"].iloc[-1] in (0, 1):
-            yield Verdict.PASS, f"/5/0/7 is {value} in State {earlier['value'].iloc[-1]}, which is allowed", [frame]
+    for frame, value in versions.each("frame", "value"):
+        state = states.before(frame).last("value")
+        if state in (0, 1):
+            yield Verdict.PASS, f"/5/0/7 is {value} in State {state}, which is allowed", [frame]
             return
 
 
@@ -179,12 +161,12 @@ def package_version_differs(case: Case) -> Iterator[Conclusion]:
     """Allowed: the standard relates neither to the other."""
     versions, after = case.values(PKG_VERSION), case.update.firmware_version_after
     if len(versions) and after is not None and case.update.outcome == "succeeded":
-        value = versions["value"].iloc[-1]
+        value = versions.last("value")
         word = "equals" if value == after else "differs from"
         yield (
             Verdict.PASS,
             f"/5/0/7 {value} {word} /3/0/3 {after}; nothing follows from that",
-            versions["frame"].tolist()[-1:],
+            versions.frame[-1:],
         )
 
 
