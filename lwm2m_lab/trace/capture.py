@@ -145,7 +145,7 @@ class Capture(Tables):
             lines[0] += f", {(int(time.max()) - int(time.min())) / 1e9:.3f} s"
         if columns.encrypted_records:
             lines.append(f"encrypted: {columns.encrypted_records} records")
-        lines += [f"note: {note}" for note in columns.notes]
+        lines += [f"note: {note}" for note in self.notes]
         return lines
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.trace import endpoints, exchanges, timeline, transfers
+from lwm2m_lab.trace import endpoints, exchanges, overtcp, timeline, transfers
 from lwm2m_lab.trace.rows import Rows, Source, exchange_source, grouped, message_source
 from lwm2m_lab.wire import COLUMN_NAMES, Columns, coap
 from lwm2m_lab.wire.dtls_sessions import DtlsSession
@@ -119,6 +119,16 @@ class Tables:
         """One row an Execute."""
         return _with_missing(timeline.build_executes(self.columns, self._wire[0]), "response_frame")
 
+    @functools.cached_property
+    def http(self) -> pd.DataFrame:
+        """One row an HTTP request in the clear, with its response."""
+        return overtcp.build_http(self.columns, self.registrations)
+
+    @functools.cached_property
+    def tcp_messages(self) -> pd.DataFrame:
+        """One row a CoAP message over TCP (RFC 8323); `messages` has those over UDP."""
+        return overtcp.build_tcp_messages(self.columns)
+
     # ---------------------------------------------------------------- one endpoint
 
     @functools.cached_property
@@ -198,10 +208,10 @@ class Tables:
 
     # ---------------------------------------------------------------- the file
 
-    @property
+    @functools.cached_property
     def notes(self) -> tuple[str, ...]:
         """What was damaged or left out, in words."""
-        return self.columns.notes
+        return (*self.columns.notes, *overtcp.tcp_notes(self.columns))
 
     @property
     def comments(self) -> dict[int, str]:

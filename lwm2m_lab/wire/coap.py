@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["CODES", "ERRORS", "OPTIONS", "TYPES", "Block", "Message", "Options", "code_name", "decode", "encode"]
+__all__ = [
+    "CODES", "ERRORS", "OPTIONS", "TYPES", "Block", "Message", "Options", "code_name", "decode", "decode_options",
+    "encode",
+]  # fmt: skip
 
 TYPES = ("CON", "NON", "ACK", "RST")
 Type = Literal["CON", "NON", "ACK", "RST"]
@@ -200,7 +203,7 @@ def decode(datagram: bytes) -> Message:
     if datagram[1] == 0:
         error = ERRORS[NOT_EMPTY] if len(datagram) > 4 else None
         return Message(kind, code, mid, token, error=error)
-    options, payload, fault = _options(datagram, 4 + length)
+    options, payload, fault = decode_options(datagram, 4 + length)
     return Message(kind, code, mid, token, tuple(options), payload, None if fault is None else ERRORS[fault])
 
 
@@ -214,7 +217,7 @@ def _early_error(datagram: bytes, token_length: int) -> int | None:
     return TOKEN_CUT if len(datagram) < 4 + token_length else None
 
 
-def _options(data: bytes, at: int) -> tuple[list[tuple[int, bytes]], bytes, int | None]:
+def decode_options(data: bytes, at: int = 0) -> tuple[list[tuple[int, bytes]], bytes, int | None]:
     """Options and payload from `at` on; the fault ends the list where it stands."""
     options: list[tuple[int, bytes]] = []
     number, fault = 0, None

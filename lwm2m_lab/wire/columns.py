@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import mmap
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,10 +18,13 @@ from lwm2m_lab.wire.keyring import Keyring, PreSharedKeys
 from lwm2m_lab.wire.options import MessageDecoder
 from lwm2m_lab.wire.packets import LINK_TYPES, Datagrams, Reassembler, udp_datagrams
 from lwm2m_lab.wire.pcap import RecordReader, Records, open_capture
+from lwm2m_lab.wire.segments import Segments
 
 if TYPE_CHECKING:
+    from lwm2m_lab.wire.coap_tcp import TcpMessage
     from lwm2m_lab.wire.dtls import Decryption
     from lwm2m_lab.wire.dtls_sessions import DtlsSession
+    from lwm2m_lab.wire.http import HttpExchange
 
 __all__ = ["COLUMN_NAMES", "Columns", "read_columns"]
 
@@ -68,6 +72,8 @@ class Columns(Mapping[str, Array]):
         Names of the interfaces in the file.
     interface : str or None
         The one that was read, where only one was.
+    segments : Segments
+        The TCP of the file, not yet put together; `lwm2m_lab.wire.streams` does that.
     """
 
     def __init__(
@@ -84,11 +90,13 @@ class Columns(Mapping[str, Array]):
         interfaces: Sequence[str] = (),
         interface: str | None = None,
         decryption: Decryption | None = None,
+        segments: Segments | None = None,
     ) -> None:
         self._arrays, self.categories, self._source, self._side_data = arrays, categories, source, side_data
         self.packets, self.encrypted_records, self.notes = packets, encrypted_records, tuple(notes)
         self.comments: dict[int, str] = dict(comments or {})
         self.interfaces, self.interface = tuple(interfaces), interface
+        self.segments = segments or Segments()
         self._content: bytes | mmap.mmap | None = None
         self.sessions: tuple[DtlsSession, ...] = () if decryption is None else decryption.sessions()
         self.session = np.full(self.rows, -1, np.int32)
@@ -124,19 +132,34 @@ class Columns(Mapping[str, Array]):
 
     def datagram(self, row: int) -> bytes:
         """What UDP carried in one row."""
-        return self._bytes(int(self._arrays["_at"][row]), int(self._arrays["_length"][row]))
+        return self.bytes_at(int(self._arrays["_at"][row]), int(self._arrays["_length"][row]))
 
     def payload(self, row: int) -> bytes:
         """The CoAP payload of one row."""
         offset = int(self._arrays["_payload"][row])
         return b"" if offset < 0 else self.datagram(row)[offset:]
 
-    def _bytes(self, at: int, length: int) -> bytes:
+    def bytes_at(self, at: int, length: int) -> bytes:
+        """Bytes of the (uncompressed) file."""
         if at < 0:
             return self._side_data[-at - 1]
         if self._content is None:
             self._content = _content(self._source)
         return bytes(self._content[at : at + length])
+
+    @functools.cached_property
+    def http(self) -> list[HttpExchange]:
+        """HTTP requests in the clear with their responses; their connections are put together at first use."""
+        from lwm2m_lab.wire import http, segments, streams
+
+        return http.exchanges(streams.connections(self.segments, segments.HTTP, self.bytes_at))
+
+    @functools.cached_property
+    def tcp_messages(self) -> list[TcpMessage]:
+        """CoAP messages over TCP."""
+        from lwm2m_lab.wire import coap_tcp, segments, streams
+
+        return coap_tcp.messages(streams.connections(self.segments, segments.COAP, self.bytes_at))
 
     def __repr__(self) -> str:
         return f"Columns({self.rows} messages of {self.packets} packets)"
@@ -210,7 +233,7 @@ class _Table:
         self, reader: RecordReader, ports: tuple[int, ...], interface: str | int | None, keyring: Keyring
     ) -> None:
         self.reader, self.ports, self.interface = reader, ports, interface
-        self.decoder, self.reassembler = MessageDecoder(), Reassembler()
+        self.decoder, self.reassembler, self.segments = MessageDecoder(), Reassembler(), Segments()
         self.addresses = Interner(flows.address_text)
         self.chunks: dict[str, list[Array]] = {name: [] for name in (*_DTYPES, "known")}
         self.side_data: list[bytes] = []
@@ -235,6 +258,7 @@ class _Table:
             if int(linktype) not in LINK_TYPES:
                 self.left_out[int(linktype)] = self.left_out.get(int(linktype), 0) + int(count)
         plain, reassembled = udp_datagrams(records, linktypes, self.reassembler)
+        self.segments.add(records, linktypes, plain.row)
         self._messages(records, plain, None)
         for one in reassembled:
             at = int(one.start[0])
@@ -331,6 +355,7 @@ class _Table:
             comments=self.comments,
             interfaces=names,
             interface=None if chosen is None else names[chosen],
+            segments=self.segments,
         )
 
     def _check_interface(self, chosen: int | None, names: list[str], name: str) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lwm2m_lab.wire.pcap import Ints, Records
 
-__all__ = ["LINK_TYPES", "Datagrams", "Reassembler", "udp_datagrams", "udp_packet"]
+__all__ = ["LINK_TYPES", "Datagrams", "Reassembler", "behind_extensions", "ip_headers", "udp_datagrams", "udp_packet"]
 
 Bytes = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -117,7 +117,7 @@ def udp_datagrams(records: Records, linktypes: Ints, reassembler: Reassembler) -
         Those that lie in the window, and those put together from fragments, each with data of its own.
     """
     data, end = records.data, records.start + records.captured
-    ip, version = _ip_headers(data, records.start, end, linktypes)
+    ip, version = ip_headers(data, records.start, end, linktypes)
     four, six = np.nonzero(version == 4)[0], np.nonzero(version == 6)[0]
     whole4, fragments4 = _ipv4(data, ip[four], end[four], four)
     whole6, fragments6 = _ipv6(data, ip[six], end[six], six)
@@ -130,7 +130,7 @@ def udp_datagrams(records: Records, linktypes: Ints, reassembler: Reassembler) -
     return plain, reassembled
 
 
-def _ip_headers(data: Bytes, start: Ints, end: Ints, linktypes: Ints) -> tuple[Ints, Ints]:
+def ip_headers(data: Bytes, start: Ints, end: Ints, linktypes: Ints) -> tuple[Ints, Ints]:
     """Where the IP header of each packet stands, and its version; 0 where there is none."""
     ip = start.copy()
     version = np.zeros(len(start), np.int64)
@@ -174,8 +174,8 @@ def _ipv4(data: Bytes, ip: Ints, end: Ints, rows: Ints) -> tuple[Parts, list[tup
     return (rows[keep], ip[keep], (ip + header)[keep], end[keep]), fragments
 
 
-def _ipv6(data: Bytes, ip: Ints, end: Ints, rows: Ints) -> tuple[Parts, list[tuple[int, int]]]:
-    """UDP in IPv6, behind extension headers too."""
+def behind_extensions(data: Bytes, ip: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """What follows the extension headers of each IPv6 packet, and where it stands."""
     following = data[ip + 6].astype(np.int64)
     at = ip + 40
     for _ in range(8):
@@ -185,6 +185,12 @@ def _ipv6(data: Bytes, ip: Ints, end: Ints, rows: Ints) -> tuple[Parts, list[tup
         here = at[extended]
         following[extended] = data[here]
         at[extended] = here + 8 + 8 * data[here + 1].astype(np.int64)
+    return following, at
+
+
+def _ipv6(data: Bytes, ip: Ints, end: Ints, rows: Ints) -> tuple[Parts, list[tuple[int, int]]]:
+    """UDP in IPv6, behind extension headers too."""
+    following, at = behind_extensions(data, ip, end)
     fragment = (following == _FRAGMENT) & (at + 8 <= end)
     fragments = []
     for one in np.nonzero(fragment)[0].tolist():

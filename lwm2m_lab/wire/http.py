@@ -1,0 +1,313 @@
+"""HTTP/1.1 in the clear (RFC 9112): requests with their responses, out of the streams of a connection.
+
+Bodies stay where they are: a record holds the ranges of the stream that make its body, and reads them when asked. A
+body is as it was sent; a Content-Encoding (gzip) is named, not undone.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from lwm2m_lab.wire.segments import HTTP
+from lwm2m_lab.wire.streams import Connection, Stream
+
+__all__ = ["ContentRange", "HttpExchange", "exchanges"]
+
+#: Bytes in which a head usually ends, and beyond which it is none.
+USUAL_HEAD, LONGEST_HEAD = 1 << 12, 1 << 16
+_END = re.compile(rb"\r?\n\r?\n")
+_REQUEST = re.compile(rb"([A-Z]{3,16}) (\S{1,65536}) HTTP/1\.[0-9][ \t]*\Z")
+_RESPONSE = re.compile(rb"HTTP/1\.[0-9] ([1-5][0-9][0-9])(?: (.*))?\Z", re.DOTALL)
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(?:(\d{1,18})|\*)\Z")
+_CHUNK = re.compile(rb"([0-9a-fA-F]{1,16})[ \t]*(?:;[^\r\n]*)?\r?\n")
+_BODILESS = frozenset({204, 304})
+Ranges = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ContentRange:
+    """Which part of a representation a response carries: ``bytes 100-199/300``.
+
+    Attributes
+    ----------
+    first : int
+        Offset of the first byte.
+    total : int or None
+        Bytes of the whole, where they were said.
+    """
+
+    first: int
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """First line and header fields of a message, and where its body begins."""
+
+    start: int
+    body: int
+    first: tuple[str, ...]
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class HttpExchange:
+    """A request and its response; of either the other may be missing in the capture.
+
+    Attributes
+    ----------
+    client, server : str
+        Address and port.
+    method, target, host : str or None
+        ``GET``, ``/fw.bin?v=2`` as it stands in the request, the Host field.
+    status : int or None
+        None where no response was seen.
+    request, response : mapping of str to str
+        Header fields, names in lower case.
+    request_frame, response_frame, last_frame : int
+        First packets of both, and the last of either; 0 where there is none.
+    time_ns : int
+        When the first of them came.
+    body_length : int
+        Bytes of the response's body that the capture has.
+    missing : int or None
+        Bytes of it that the capture has not; None where nobody knows how many there are.
+    """
+
+    client: str
+    server: str
+    method: str | None
+    target: str | None
+    status: int | None
+    request: Mapping[str, str]
+    response: Mapping[str, str]
+    request_frame: int
+    response_frame: int
+    last_frame: int
+    time_ns: int
+    body_length: int
+    missing: int | None
+    _ranges: Ranges = field(repr=False)
+    _stream: Stream = field(repr=False)
+
+    @property
+    def frame(self) -> int:
+        """The first packet."""
+        return self.request_frame or self.response_frame
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is a response and no byte of its body is missing."""
+        return self.status is not None and self.missing == 0
+
+    @property
+    def host(self) -> str | None:
+        """The Host field."""
+        return self.request.get("host")
+
+    @property
+    def etag(self) -> str | None:
+        """The entity tag of the response, as it stands there."""
+        return self.response.get("etag")
+
+    @property
+    def content_length(self) -> int | None:
+        """What the response says."""
+        return _length(self.response)
+
+    @property
+    def content_range(self) -> ContentRange | None:
+        """Which part of the representation a 206 carries."""
+        found = _CONTENT_RANGE.match(self.response.get("content-range", ""))
+        if found is None or found[1] is None:
+            return None
+        return ContentRange(int(found[1]), int(found[3]) if found[3] else None)
+
+    def body(self) -> bytes:
+        """The body up to the first byte that is missing."""
+        parts = []
+        for start, stop in self._ranges:
+            parts.append(self._stream.read(start, stop))
+            if len(parts[-1]) < stop - start:
+                break
+        return b"".join(parts)
+
+    @functools.cached_property
+    def sha256(self) -> str | None:
+        """Of the body, in hex; None where it is not whole."""
+        if not self.complete:
+            return None
+        digest = hashlib.sha256()
+        for start, stop in self._ranges:
+            for _, at, length in self._stream.spans(start, stop):
+                digest.update(self._stream.read_file(at, length))
+        return digest.hexdigest()
+
+
+def exchanges(connections: list[Connection]) -> list[HttpExchange]:
+    """The HTTP exchanges of some connections, in the order of their first packets."""
+    found = [one for connection in connections for one in _exchanges(connection)]
+    return sorted(found, key=lambda one: one.frame)
+
+
+# ---------------------------------------------------------------- one connection
+
+
+def _exchanges(connection: Connection) -> Iterator[HttpExchange]:
+    """Responses in the order of their requests; a response that came before any request belongs to one not seen."""
+    asked, answers = connection.client, connection.server
+    requests = list(_requests(asked))
+    at, waiting = 0, 0
+    while (head := _head(answers, at, _RESPONSE)) is not None:
+        when = answers.frame_at(head.start)
+        own = requests[waiting] if waiting < len(requests) and asked.frame_at(requests[waiting].start) < when else None
+        status = int(head.first[0])
+        if 100 <= status < 200 and status != 101:
+            at = head.body
+            continue
+        waiting += own is not None
+        method = own.first[0] if own else None
+        ranges, after, missing = _response_body(answers, head, method, status)
+        yield _exchange(connection, own, head, ranges, missing)
+        if status == 101 or (method == "CONNECT" and status < 300):
+            break
+        at = after if after is not None else _resumes(answers, head.body)
+    for own in requests[waiting:]:
+        yield _exchange(connection, own, None, (), None)
+
+
+def _exchange(
+    connection: Connection, own: _Head | None, head: _Head | None, ranges: Ranges, missing: int | None
+) -> HttpExchange:
+    client, server = connection.client, connection.server
+    request_frame = client.frame_at(own.start) if own else 0
+    last_frame, time_ns = request_frame, client.time_at(own.start) if own else 0
+    if own:
+        last_frame = client.latest_frame(own.start, own.body)
+    if head:
+        time_ns = time_ns or server.time_at(head.start)
+        last_frame = max(last_frame, server.latest_frame(head.start, head.body), _last_frame(server, ranges))
+    return HttpExchange(
+        client.source,
+        client.destination,
+        own.first[0] if own else None,
+        own.first[1] if own else None,
+        int(head.first[0]) if head else None,
+        own.fields if own else {},
+        head.fields if head else {},
+        request_frame,
+        server.frame_at(head.start) if head else 0,
+        last_frame,
+        time_ns,
+        sum(stop - start - server.missing(start, stop) for start, stop in ranges),
+        missing,
+        ranges,
+        server,
+    )
+
+
+def _last_frame(stream: Stream, ranges: Ranges) -> int:
+    """The last packet that brought any of a body."""
+    if not ranges:
+        return 0
+    first, stop = ranges[0][0], min(ranges[-1][1], stream.stop)
+    return stream.latest_frame(first, stop)
+
+
+def _requests(stream: Stream) -> Iterator[_Head]:
+    at = 0
+    while (head := _head(stream, at, _REQUEST)) is not None:
+        yield head
+        if head.first[0] == "CONNECT":
+            return
+        if "chunked" in head.fields.get("transfer-encoding", "").lower():
+            _, after, _ = _chunks(stream, head.body)
+            at = after if after is not None else _resumes(stream, head.body)
+        else:
+            at = head.body + (_length(head.fields) or 0)
+
+
+def _head(stream: Stream, at: int, form: re.Pattern[bytes]) -> _Head | None:
+    """The next head at or behind an offset; where something else stands there, the next that can be told."""
+    while at < stream.stop:
+        text = stream.read(at, at + USUAL_HEAD)
+        lead = len(text) - len(text.lstrip(b"\r\n"))
+        first = form.match(text[lead:].split(b"\n", 1)[0].rstrip(b"\r"))
+        if first is not None and (end := _END.search(text, lead)) is None:
+            text = stream.read(at, at + LONGEST_HEAD)
+            end = _END.search(text, lead)
+        if first is not None and end is not None:
+            words = tuple((word or b"").decode("latin-1") for word in first.groups())
+            return _Head(at + lead, at + end.end(), words, _fields(text[lead : end.start()].split(b"\n")[1:]))
+        at = _resumes(stream, at + 1)
+    return None
+
+
+def _resumes(stream: Stream, at: int) -> int:
+    """The next piece that begins like HTTP, or the end."""
+    return next((offset for offset, look in stream.hints if look == HTTP and offset >= at), stream.stop)
+
+
+def _fields(lines: list[bytes]) -> dict[str, str]:
+    """Header fields by their names in lower case; of one that comes twice the values joined by commas."""
+    found: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        key = name.decode("latin-1").strip().lower()
+        if colon and key:
+            text = value.decode("latin-1").strip()
+            found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
+def _length(fields: Mapping[str, str]) -> int | None:
+    """Content-Length; the same number several times counts once."""
+    said = {one.strip() for one in fields.get("content-length", "").split(",")}
+    one = next(iter(said))
+    return int(one) if len(said) == 1 and one.isascii() and one.isdigit() and len(one) < 19 else None
+
+
+# ---------------------------------------------------------------- bodies
+
+
+def _response_body(
+    stream: Stream, head: _Head, method: str | None, status: int
+) -> tuple[Ranges, int | None, int | None]:
+    """Ranges of the body, where the next message begins (None: nobody knows), and how many bytes are missing."""
+    if method == "HEAD" or status in _BODILESS:
+        return (), head.body, 0
+    if "chunked" in head.fields.get("transfer-encoding", "").lower():
+        return _chunks(stream, head.body)
+    length = _length(head.fields)
+    if length is not None:
+        stop = head.body + length
+        return ((head.body, stop),) if length else (), stop, stream.missing(head.body, stop)
+    # Without a length the body ends with the connection.
+    stop = max(stream.end if stream.end is not None else stream.stop, head.body)
+    lost = stream.missing(head.body, stop)
+    known = stream.end is not None and not stream.reset
+    return ((head.body, stop),) if stop > head.body else (), stop, lost if known else None
+
+
+def _chunks(stream: Stream, at: int) -> tuple[Ranges, int | None, int | None]:
+    """The chunks of a body (RFC 9112, 7.1); one whose header is missing ends what can be told."""
+    ranges: list[tuple[int, int]] = []
+    missing = 0
+    while (found := _CHUNK.match(stream.read(at, at + 256))) is not None:
+        size = int(found[1], 16)
+        at += found.end()
+        if size == 0:
+            trailer = re.match(rb"(?:[^\r\n]+\r?\n)*\r?\n", stream.read(at, at + LONGEST_HEAD))
+            return tuple(ranges), at + trailer.end() if trailer else None, missing
+        ranges.append((at, at + size))
+        missing += stream.missing(at, at + size)
+        at += size
+        line_end = stream.read(at, at + 2)
+        at += 2 if line_end == b"\r\n" else 1 if line_end[:1] == b"\n" else 0
+        if not line_end:
+            break
+    return tuple(ranges), None, missing or None
