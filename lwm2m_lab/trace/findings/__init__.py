@@ -6,13 +6,15 @@ A rule is one small function: it is given a `Case` (one update, with its capture
 
 from lwm2m_lab.trace.findings import blockwise, firmware, message, version
 from lwm2m_lab.trace.findings.case import Case
-from lwm2m_lab.trace.findings.registry import RULES, Finding, Rule, Verdict, findings_of, judge, rule
+from lwm2m_lab.trace.findings.registry import RULES, Conclusion, Finding, Rule, Said, Verdict, findings_of, judge, rule
 
 __all__ = [
     "RULES",
     "Case",
+    "Conclusion",
     "Finding",
     "Rule",
+    "Said",
     "Verdict",
     "blockwise",
     "findings_of",

@@ -14,7 +14,7 @@ from lwm2m_lab.trace.updates import Update, with_verdict
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
 
-__all__ = ["RULES", "Case", "Finding", "Rule", "Verdict", "findings_of", "judge", "rule"]
+__all__ = ["RULES", "Case", "Conclusion", "Finding", "Rule", "Said", "Verdict", "findings_of", "judge", "rule"]
 
 Party = Literal["device", "server", "repository", "network"]
 Certainty = Literal["proved", "suspected"]
@@ -65,7 +65,28 @@ class Finding:
         return f"{self.rule} {self.verdict}, {self.certainty}, {self.party}: {self.sentence}{frames} [{self.clause}]"
 
 
-Conclusion = tuple[Verdict, str, Iterable[int]]
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a rule yields where its certainty or the party differs from the rule's own.
+
+    Attributes
+    ----------
+    verdict : Verdict
+    sentence : str
+    frames : iterable of int
+        The evidence.
+    certainty, party : str, optional
+        Without them the rule's own.
+    """
+
+    verdict: Verdict
+    sentence: str
+    frames: Iterable[int] = ()
+    certainty: Certainty | None = None
+    party: Party | None = None
+
+
+Conclusion = Said | tuple[Verdict, str, Iterable[int]]
 Body = Callable[[Case], Iterator[Conclusion]]
 
 
@@ -80,32 +101,39 @@ class Rule:
     certainty: Certainty
     body: Body
     judges_update: bool = True
+    after: tuple[str, ...] = ()
 
     def findings(self, case: Case) -> Iterator[Finding]:
-        """What the rule concludes of one update; a rule that yields nothing did not apply."""
-        applied = False
-        for verdict, sentence, frames in self.body(case):
-            applied = True
-            certainty: Certainty = self.certainty if verdict == Verdict.FAIL else "proved"
-            if verdict == Verdict.INCONCLUSIVE:
-                certainty = "suspected"
-            yield self._finding(case, verdict, certainty, sentence, frames)
-        if not applied:
-            yield self._finding(case, Verdict.NOT_APPLICABLE, "proved", "nothing here that this rule speaks of", ())
+        """What the rule concludes of one update; a rule that yields nothing did not apply.
 
-    def _finding(
-        self, case: Case, verdict: Verdict, certainty: Certainty, sentence: str, frames: Iterable[int]
-    ) -> Finding:
+        An error in the rule ends the rule, not the explanation: it is told as a finding that leaves the case open.
+        """
+        applied = False
+        try:
+            for one in self.body(case):
+                found = self._finding(case, one if isinstance(one, Said) else Said(*one))
+                applied = True
+                yield found
+        except Exception as error:
+            applied = True
+            said = " ".join(f"the rule could not be applied: {type(error).__name__}: {error}".split())
+            yield self._finding(case, Said(Verdict.INCONCLUSIVE, said))
+        if not applied:
+            yield self._finding(case, Said(Verdict.NOT_APPLICABLE, "nothing here that this rule speaks of"))
+
+    def _finding(self, case: Case, said: Said) -> Finding:
+        verdict = Verdict(said.verdict)
+        usual: Certainty = "suspected" if verdict == Verdict.INCONCLUSIVE else "proved"
         return Finding(
             self.id,
             self.title,
             verdict,
-            certainty,
-            self.party,
-            sentence,
+            said.certainty or (self.certainty if verdict == Verdict.FAIL else usual),
+            said.party or self.party,
+            said.sentence,
             self.clause,
             case.update.endpoint,
-            tuple(sorted({int(frame) for frame in frames})),
+            tuple(sorted({int(frame) for frame in said.frames})),
         )
 
 
@@ -121,13 +149,26 @@ def rule(
     party: Party = "device",
     certainty: Certainty = "proved",
     judges_update: bool = True,
+    after: Iterable[str] = (),
 ) -> Callable[[Body], Body]:
     """Register a rule.
 
-    The function is given a `Case` and yields (verdict, sentence, frames); it yields nothing where it does not apply.
+    The function is given a `Case` and yields (verdict, sentence, frames), or `Said` where certainty or party differ
+    from the rule's own; it yields nothing where it does not apply.
 
-    `judges_update` is False for a rule about something else than the update, such as what was declared: its findings
-    are told and leave the verdict of the update alone.
+    Parameters
+    ----------
+    id, title, clause : str
+    party : {"device", "server", "repository", "network"}
+        Whose doing a failure is.
+    certainty : {"proved", "suspected"}
+        Of a failure.
+    judges_update : bool
+        False for a rule about something else than the update, such as what was declared: its findings are told and
+        leave the verdict of the update alone.
+    after : iterable of str
+        Ids of the rules whose failure or open question in the same update explains this one's: it is then told as
+        their consequence.
 
     Raises
     ------
@@ -146,7 +187,7 @@ def rule(
     def register(body: Body) -> Body:
         if id in RULES and RULES[id].body.__qualname__ != body.__qualname__:
             raise BadInput(f"a rule {id!r} exists already; another id is expected")
-        RULES[id] = Rule(id, title, clause, party, certainty, body, judges_update)
+        RULES[id] = Rule(id, title, clause, party, certainty, body, judges_update, tuple(after))
         return body
 
     return register
