@@ -278,7 +278,9 @@ class Session:
 
     def _closed(self) -> str:
         suite = self.suite
-        if self.handshake is None and suite is None:
+        if not self.client_random and self.epoch > 1:
+            return "a renegotiation within a session that was not opened, or one that is not in the capture"
+        if not self.client_random:
             return "no handshake in the capture: keys cannot be made without it"
         if suite is None:
             return "no ServerHello in the capture: the handshake was not answered or not seen"
@@ -297,8 +299,8 @@ class Session:
         if self.resumed:
             return self._not_resumable()
         if suite.exchange != "PSK":
-            kind = "forward-secret " if suite.is_forward_secret else ""
-            return f"no pre-shared key opens the {kind}suite {suite.name}: a key log (CLIENT_RANDOM) would"
+            kind = "forward-secret" if suite.is_forward_secret else "certificate"
+            return f"no pre-shared key opens a {kind} suite; a key log (CLIENT_RANDOM) would"
         return self._without_key()
 
     def _not_resumable(self) -> str:

@@ -26,10 +26,13 @@ def clear_text_captures() -> list[pathlib.Path]:
     return sorted([*CAPTURES.glob("*/*.pcap"), *CAPTURES.glob("*/*.pcapng")]) if CAPTURES.exists() else []
 
 
-def tshark_rows(tshark: str, path: pathlib.Path, *, psk: str = "") -> Iterator[dict[str, str]]:
-    """One row for each CoAP message that tshark sees, with this key (hexadecimal) in DTLS."""
+def tshark_rows(
+    tshark: str, path: pathlib.Path, *, psk: str = "", keylog: pathlib.Path | None = None
+) -> Iterator[dict[str, str]]:
+    """One row for each CoAP message that tshark sees, with this key (hexadecimal) or key log of DTLS."""
     command = [tshark, "-r", str(path), "-Y", "coap && !icmp && !icmpv6", "-d", "udp.port==5700,coap", "-T", "fields"]
     command += ["-E", "separator=/t", "-E", "aggregator=|", "-o", f"dtls.psk:{psk}"]
+    command += ["-o", f"tls.keylog_file:{keylog or ''}"]
     command += ["-d", "udp.port==5684,dtls", "-d", "dtls.port==5684,coap"]
     for field in FIELDS:
         command += ["-e", field]
