@@ -8,8 +8,6 @@ one address fetch the same URI at once, the flows are given out in the order of 
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,8 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lwm2m_lab.trace import transfers
+from lwm2m_lab.trace.packages import Package
 from lwm2m_lab.wire import values
-from lwm2m_lab.wire.image import ImageInfo, read_image
+from lwm2m_lab.wire.image import ImageInfo
 
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
@@ -46,7 +45,7 @@ class Delivery:
         Whether its final answer was 2.xx; None where none was seen.
     final_code, refused_by : str or None
         That answer, and who gave it where it is an error: ``"device"`` or ``"repository"``.
-    image : bytes or None
+    package : Package or None
         The package, unwrapped; None where a byte is missing.
     uri : str or None
         The Package URI of a pull.
@@ -67,7 +66,7 @@ class Delivery:
     accepted: bool | None = None
     final_code: str | None = None
     refused_by: str | None = None
-    image: bytes | None = None
+    package: Package | None = None
     uri: str | None = None
     resets: list[int] = field(default_factory=list)
     unanswered: tuple[int, int] | None = None
@@ -78,15 +77,15 @@ class Delivery:
     is_open: bool = True
     first_refusal: tuple[str, int] | None = None
 
-    @functools.cached_property
-    def sha256(self) -> str | None:
-        """Of the image, in hex."""
-        return None if self.image is None else hashlib.sha256(self.image).hexdigest()
+    @property
+    def image(self) -> bytes | None:
+        """The bytes of the package."""
+        return None if self.package is None else self.package.read()
 
-    @functools.cached_property
+    @property
     def info(self) -> ImageInfo | None:
-        """What the image says of itself; None where it is not whole or of no format that the lab knows."""
-        return None if self.image is None else read_image(self.image)
+        """What the package says of itself."""
+        return None if self.package is None else self.package.info
 
 
 @dataclass(frozen=True)
@@ -227,13 +226,13 @@ def _add_push(
 ) -> None:
     """Add a transfer, a part of one, or a package in one message."""
     if write.blocks is None:
-        delivery.image = write.body
+        delivery.package = Package.of(lambda: write.body)
         positions = [write.exchange]
         ended = write.code is not None
     else:
         parts.append(write.blocks)
         positions = [int(one) for one in write.blocks["_exchange"]]
-        delivery.image = _package(capture, parts)
+        delivery.package = _package(capture, list(parts))
         delivery.block_sizes = _runs([*delivery.block_sizes, *write.blocks["size"].tolist()])
         refused = write.blocks[write.blocks["response_code"].str.startswith(("4.", "5.")).fillna(False)]
         if len(refused) and delivery.first_refusal is None:
@@ -254,14 +253,16 @@ def _number(write: _Write) -> int:
     return 0 if write.blocks is None else int(write.blocks["num"].iloc[-1])
 
 
-def _package(capture: Capture, parts: list[pd.DataFrame]) -> bytes | None:
-    """The image in the last transfer, or in all of them together where it was resumed."""
-    for blocks in (parts[-1], pd.concat(parts)):
-        body = transfers.body_of(capture.columns, blocks)
-        if body is not None:
-            form = int(blocks["_form"].iloc[0])
-            return values.unwrap_package(body, None if form < 0 else form)
-    return None
+def _package(capture: Capture, parts: list[pd.DataFrame]) -> Package | None:
+    """The package in the last transfer, or in all of them together where it was resumed."""
+    last = Package.of(lambda: _unwrapped(capture, parts[-1]))
+    return last or (Package.of(lambda: _unwrapped(capture, pd.concat(parts))) if len(parts) > 1 else None)
+
+
+def _unwrapped(capture: Capture, blocks: pd.DataFrame) -> bytes | None:
+    """The body that the blocks make, out of its wrapping."""
+    body, form = transfers.body_of(capture.columns, blocks), int(blocks["_form"].iloc[0])
+    return None if body is None else values.unwrap_package(body, None if form < 0 else form)
 
 
 # ---------------------------------------------------------------- pull
@@ -365,13 +366,14 @@ def _add_download(capture: Capture, table: pd.DataFrame, delivery: Delivery, pos
     code = last["response_code"]
     if len(mine):
         groups = [group for _, group in mine.groupby("transfer", sort=True)]
-        delivery.image = _package(capture, groups)
+        delivery.package = _package(capture, groups)
         delivery.block_sizes = _runs(mine["size"].tolist())
-        whole = delivery.image is not None
+        whole = delivery.package is not None
     else:
         whole = code == "2.05"
         if whole:
-            delivery.image = capture.columns.payload(int(last["_response"]))
+            row = int(last["_response"])
+            delivery.package = Package.of(lambda: capture.columns.payload(row))
     error = isinstance(code, str) and code.startswith(("4.", "5."))
     delivery.final_code = code if whole or error else None
     delivery.accepted = _is_success(delivery.final_code)

@@ -157,7 +157,7 @@ class Rows:
         return str(self.to_frame().to_html(escape=True, border=0))
 
 
-def message_source(columns: Columns, owners: tuple[Array, Array]) -> Source:
+def message_source(columns: Columns, owners: Callable[[], tuple[Array, Array]]) -> Source:
     """The messages as a source.
 
     Beside the columns of the message table there are their codes (``_src``, ``_dst``, ``_type``, ``_code``, ``_token``,
@@ -167,14 +167,14 @@ def message_source(columns: Columns, owners: tuple[Array, Array]) -> Source:
     Parameters
     ----------
     columns : Columns
-    owners : tuple of arrays
-        For each message the endpoint that it belongs to (None for none), and whether the device sent it.
+    owners : callable
+        Gives for each message the endpoint that it belongs to (None for none), and whether the device sent it.
     """
     own: dict[str, Callable[[], Array]] = {
         "row": lambda: np.arange(columns.rows),
         "time": lambda: seconds(columns),
-        "sender": lambda: owners[1],
-        "_endpoint": lambda: owners[0],
+        "sender": lambda: owners()[1],
+        "_endpoint": lambda: owners()[0],
     }
     codes = {code: name for name, code in _TEXTS.items()}
 

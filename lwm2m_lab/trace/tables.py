@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.trace import endpoints, exchanges, overtcp, timeline, transfers
@@ -135,7 +136,7 @@ class Tables:
     def _sources(self) -> dict[str, Source]:
         wired, executes = self._wired, timeline.build_executes(self.columns, self._wired)
         return {
-            "messages": message_source(self.columns, self._owners),
+            "messages": message_source(self.columns, lambda: self._owners),
             "exchanges": exchange_source(self.columns, wired),
             "blocks": Source.of(self._blocks),
             "timeline": Source.of(self.timeline.astype({"value": object})),
@@ -143,9 +144,9 @@ class Tables:
             "executes": Source.of(executes),
         }
 
-    def rows(self, table: str) -> Rows:
-        """A whole table as `Rows`: one of messages, exchanges, blocks, timeline, registrations, executes."""
-        return Rows(self._sources[table])
+    def rows(self, table: str, positions: NDArray[np.int64] | None = None) -> Rows:
+        """A table as `Rows`, whole or cut: one of messages, exchanges, blocks, timeline, registrations, executes."""
+        return Rows(self._sources[table], positions)
 
     @functools.cached_property
     def _parts(self) -> dict[str, dict[str, Rows]]:

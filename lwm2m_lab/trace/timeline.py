@@ -16,54 +16,54 @@ __all__ = ["TIMELINE_COLUMNS", "build_executes", "build_timeline"]
 TIMELINE_COLUMNS = ("frame", "time", "endpoint", "path", "name", "value", "label", "how")
 EXECUTE_COLUMNS = ("frame", "time", "endpoint", "path", "response_code", "response_frame")
 _GET, _POST, _PUT, _FETCH, _IPATCH = _CODES = 1, 2, 3, 5, 7
+_CONTENT = 69
 #: Formats in which a POST to a resource is a Write; without one, or as text, it is an Execute.
 _EXECUTE_FORMATS = (-1, 0)
 
 
 def build_timeline(columns: Columns, exchanges: pd.DataFrame, notifications: pd.DataFrame) -> pd.DataFrame:
     """The timeline; packages are no values and stay out."""
-    time = seconds(columns)
+    time, frames = seconds(columns), columns["frame"]
+    decoded: dict[tuple[str, int, bytes], list[tuple[str, str | None, object, str]]] = {}
     rows = []
-    for row, frame_of, endpoint, path, how in _sources(columns, exchanges, notifications):
-        for entry in _entries(columns, row, path):
-            if entry.path == "/5/0/0" or entry.value is None:
-                continue
-            value, label = _typed(entry)
-            rows.append(
-                (
-                    int(columns["frame"][frame_of]),
-                    float(time[frame_of]),
-                    endpoint,
-                    entry.path,
-                    resource_name(entry.path),
-                    value,
-                    label,
-                    how,
-                )
-            )
+    for row, endpoint, path, how in _sources(columns, exchanges, notifications):
+        # Devices say the same few things over and over.
+        key = path, int(columns["content_format"][row]), columns.payload(row)
+        if key not in decoded:
+            decoded[key] = list(_said(*key))
+        rows += [(int(frames[row]), float(time[row]), endpoint, *said, how) for said in decoded[key]]
     table = pd.DataFrame(rows, columns=list(TIMELINE_COLUMNS))
     return table.sort_values("frame", kind="stable", ignore_index=True)
 
 
+def _said(path: str, form: int, payload: bytes) -> Iterator[tuple[str, str | None, object, str]]:
+    """What one payload says: path, name, value and label of each resource."""
+    for entry in _entries(path, form, payload):
+        if entry.path != "/5/0/0" and entry.value is not None:
+            yield entry.path, resource_name(entry.path), *_typed(entry)
+
+
 def _sources(
     columns: Columns, exchanges: pd.DataFrame, notifications: pd.DataFrame
-) -> Iterator[tuple[int, int, str, str, str]]:
-    """Messages that carry values: row, row whose frame shows it, endpoint, path, how."""
-    paths = columns.categories["uri_path"]
-    for one in exchanges[_carries_values(columns, exchanges)].to_dict("records"):
-        path = paths[one["_path"]] if one["_path"] >= 0 else "/"
-        code, response, answered = one["_code"], one["_response"], one["_response_code"]
+) -> Iterator[tuple[int, str, str, str]]:
+    """Messages that carry values: row, endpoint, path, how."""
+    names = np.array([*columns.categories["uri_path"], "/"], object)
+    carrying = exchanges[_carries_values(columns, exchanges)]
+    paths = names[carrying["_path"]].tolist()
+    wanted = ("_row", "_response", "_code", "_response_code", "observe", "endpoint")
+    parts = (carrying[name].tolist() for name in wanted)
+    for path, row, response, code, answered, observe, endpoint in zip(paths, *parts, strict=True):
         if path == "/dp":
-            yield one["_row"], one["_row"], one["endpoint"], "/", "send"
+            yield row, endpoint, "/", "send"
         elif code in (_GET, _FETCH):
-            if answered == 69:
-                yield response, response, one["endpoint"], path, "observe" if one["observe"] == 0 else "read"
+            if answered == _CONTENT:
+                yield response, endpoint, path, "observe" if observe == 0 else "read"
         elif 64 <= answered < 96:
-            yield one["_row"], one["_row"], one["endpoint"], path, "write"
-    for row, exchange in zip(notifications["_row"].tolist(), notifications["_exchange"].tolist(), strict=True):
-        number = exchanges["_path"].iat[exchange]
-        if columns["code"][row] == 69:
-            yield row, row, exchanges["endpoint"].iat[exchange], paths[number] if number >= 0 else "/", "notify"
+            yield row, endpoint, path, "write"
+    told = exchanges.iloc[notifications["_exchange"].to_numpy()]
+    for row, endpoint, path in zip(notifications["_row"].tolist(), told["endpoint"], names[told["_path"]], strict=True):
+        if columns["code"][row] == _CONTENT:
+            yield row, endpoint, path, "notify"
 
 
 def _carries_values(columns: Columns, exchanges: pd.DataFrame) -> np.ndarray:
@@ -83,11 +83,10 @@ def _has_values(path: str) -> bool:
     return path == "/dp" or (all(part.isdecimal() for part in parts) and len(parts) <= 4 and path != "/5/0/0")
 
 
-def _entries(columns: Columns, row: int, path: str) -> list[values.Entry]:
+def _entries(path: str, form: int, payload: bytes) -> list[values.Entry]:
     """The values of one message; what cannot be decoded has none (a finding says so elsewhere)."""
-    form = int(columns["content_format"][row])
     try:
-        return values.decode(columns.payload(row), content_format=None if form < 0 else form, path=path)
+        return values.decode(payload, content_format=None if form < 0 else form, path=path)
     except values.Undecodable:
         return []
 

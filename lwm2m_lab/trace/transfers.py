@@ -128,10 +128,13 @@ def body_of(columns: Columns, blocks: pd.DataFrame) -> bytes | None:
     last = useful.iloc[-1:] if len(useful) else useful
     if not len(useful) or bool(last["more"].iat[0]) or (useful["size"] < 0).any():
         return None
-    if (useful["offset"].to_numpy() > _reach(useful)).any():
+    offsets, reach = useful["offset"].to_numpy(), _reach(useful)
+    if (offsets > reach).any():
         return None
+    if (offsets == reach).all():
+        return columns.joined(useful["_carrier"].to_numpy())
     body = bytearray()
-    for offset, row in zip(useful["offset"].tolist(), useful["_carrier"].tolist(), strict=True):
+    for offset, row in zip(offsets.tolist(), useful["_carrier"].tolist(), strict=True):
         payload = columns.payload(row)
         body[offset : offset + len(payload)] = payload
     return bytes(body)

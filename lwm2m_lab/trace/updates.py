@@ -120,8 +120,8 @@ def _update(capture: Capture, delivery: Delivery, until: float, *, since: int | 
     return Update(
         endpoint=delivery.endpoint,
         delivery=delivery.kind,
-        image_size=None if delivery.image is None else len(delivery.image),
-        image_sha256=delivery.sha256,
+        image_size=None if delivery.package is None else delivery.package.size,
+        image_sha256=None if delivery.package is None else delivery.package.sha256,
         image_accepted=delivery.accepted,
         states=values.sequence(STATE),
         results=values.sequence(RESULT),
@@ -270,7 +270,7 @@ def _retransmissions(capture: Capture, delivery: Delivery, until: float) -> int:
     own = capture.of("exchanges", delivery.endpoint)
     own = own[(own.frame >= delivery.first_frame) & (own.frame < until)]
     positions = np.union1d(own.index, np.array(delivery.exchanges, np.int64))
-    return int(capture.rows("exchanges")[positions].retransmissions.sum())
+    return int(capture.rows("exchanges", positions).retransmissions.sum())
 
 
 def with_verdict(update: Update, verdict: str, cause: str | None) -> Update:

@@ -139,13 +139,25 @@ class Columns(Mapping[str, Array]):
         offset = int(self._arrays["_payload"][row])
         return b"" if offset < 0 else self.datagram(row)[offset:]
 
+    def joined(self, rows: NDArray[np.int64]) -> bytes:
+        """The CoAP payloads of these rows, one after another."""
+        at, length, offset = (self._arrays[name][rows].astype(np.int64) for name in ("_at", "_length", "_payload"))
+        if (at < 0).any() or (offset < 0).any():
+            return b"".join(map(self.payload, rows.tolist()))
+        content = self._mapped()
+        starts, ends = (at + offset).tolist(), (at + length).tolist()
+        return b"".join([content[start:end] for start, end in zip(starts, ends, strict=True)])
+
     def bytes_at(self, at: int, length: int) -> bytes:
         """Bytes of the (uncompressed) file."""
         if at < 0:
             return self._side_data[-at - 1]
+        return bytes(self._mapped()[at : at + length])
+
+    def _mapped(self) -> bytes | mmap.mmap:
         if self._content is None:
             self._content = _content(self._source)
-        return bytes(self._content[at : at + length])
+        return self._content
 
     @functools.cached_property
     def http(self) -> list[HttpExchange]:

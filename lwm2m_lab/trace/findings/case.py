@@ -66,8 +66,7 @@ class Case:
         return self._exchanges(np.unique(np.array(self.update.evidence.exchanges, np.int64)))
 
     def _exchanges(self, positions: NDArray[np.int64]) -> Rows:
-        whole: Rows = self.capture.rows("exchanges")
-        return whole[positions]
+        return self.capture.rows("exchanges", positions)
 
     @functools.cached_property
     def blocks(self) -> Rows:
