@@ -1,0 +1,20 @@
+"""One capture for each rule that makes it speak, and at least one near miss in which it must not.
+
+``TRIGGERS[rule]`` is what the table of rules in the documentation names, and what the tests hold every registered rule
+to.
+"""
+
+from __future__ import annotations
+
+from tests.trace.triggers import blockwise, firmware, message, version
+from tests.trace.triggers.trigger import Trigger
+
+__all__ = ["TRIGGERS", "Trigger"]
+
+#: By rule id.
+TRIGGERS: dict[str, Trigger] = {
+    **message.TRIGGERS,
+    **blockwise.TRIGGERS,
+    **firmware.TRIGGERS,
+    **version.TRIGGERS,
+}
