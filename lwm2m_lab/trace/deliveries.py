@@ -17,13 +17,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lwm2m_lab.trace import transfers
+from lwm2m_lab.trace import httppulls, transfers
 from lwm2m_lab.trace.packages import Package
 from lwm2m_lab.wire import values
 from lwm2m_lab.wire.image import ImageInfo
 
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
+    from lwm2m_lab.wire.http import HttpExchange
 
 __all__ = ["Delivery", "build_deliveries", "uri_target"]
 
@@ -57,6 +58,12 @@ class Delivery:
         Positions in the exchanges of the capture.
     request_frames : list of int
     block_sizes : tuple of int
+    http : tuple of HttpExchange
+        The requests of a download by HTTP.
+    unfinished : str
+        Why the capture does not show its end, where something is known of that.
+    until : float
+        Frame of the endpoint's next delivery.
     """
 
     endpoint: str
@@ -76,6 +83,9 @@ class Delivery:
     block_sizes: tuple[int, ...] = ()
     is_open: bool = True
     first_refusal: tuple[str, int] | None = None
+    http: tuple[HttpExchange, ...] = ()
+    unfinished: str = ""
+    until: float = np.inf
 
     @property
     def image(self) -> bytes | None:
@@ -132,7 +142,12 @@ def build_deliveries(capture: Capture) -> list[Delivery]:
             _add_push(capture, table, last, write, parts)
         else:
             _add_uri(table, last, write)
+    following: dict[str, int] = {}
+    for one in reversed(deliveries):
+        one.until = following.get(one.endpoint, np.inf)
+        following[one.endpoint] = one.first_frame
     _add_pulls(capture, table, deliveries)
+    httppulls.add_http_pulls(capture, deliveries)
     return deliveries
 
 
@@ -293,10 +308,8 @@ def _add_pulls(capture: Capture, table: pd.DataFrame, deliveries: list[Delivery]
     for delivery in deliveries:
         if delivery.kind != "pull" or delivery.accepted is False or not delivery.uri:
             continue
-        later = [one.first_frame for one in deliveries if one.endpoint == delivery.endpoint]
-        until = min((frame for frame in later if frame > delivery.first_frame), default=np.inf)
-        own = capture.columns.categories["src"][int(table["_device"].iat[delivery.exchanges[0]])]
-        positions = _download(paths, flows, delivery, own, until, taken)
+        own = capture.device_address(delivery.exchanges[0])
+        positions = _download(paths, flows, delivery, own, taken)
         if positions:
             _add_download(capture, table, delivery, positions)
 
@@ -321,7 +334,6 @@ def _download(
     flows: dict[int, list[_Flow]],
     delivery: Delivery,
     own: str,
-    until: float,
     taken: set[_Flow],
 ) -> list[int]:
     """The GETs of one download: from the device's own address and port, else from its host, else from anywhere."""
@@ -332,7 +344,7 @@ def _download(
     for wanted in (asked, cut):
         ranked: list[tuple[int, int, int, _Flow, NDArray[Any]]] = []
         for flow in (one for number in wanted for one in flows.get(number, ())):
-            first, end = np.searchsorted(flow.frames, [delivery.first_frame + 1, until])
+            first, end = np.searchsorted(flow.frames, [delivery.first_frame + 1, delivery.until])
             if first == end or flow in taken or not flow.destination.endswith(f":{port}"):
                 continue
             near = 0 if flow.source == own else 1 if _host(flow.source) == _host(own) else 2

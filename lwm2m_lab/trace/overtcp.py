@@ -28,6 +28,8 @@ _NUMBERS = {
     "size2": coap.SIZE2,
 }  # fmt: skip
 
+_TEXTS = ("src", "dst", "code", "signal", "token", "uri_path", "uri_query", "etag", "error")
+
 
 def host_of(address: str) -> str:
     """The address without its port."""
@@ -70,7 +72,7 @@ def build_tcp_messages(columns: Columns) -> pd.DataFrame:
     start = _start(columns)
     table = pd.DataFrame([_row(one, start) for one in columns.tcp_messages], columns=list(TCP_MESSAGE_COLUMNS))
     numbers = [name for name in TCP_MESSAGE_COLUMNS if name.startswith("block") or name in _NUMBERS]
-    return table.astype(dict.fromkeys(numbers, "Int64"))
+    return table.astype({**dict.fromkeys(numbers, "Int64"), **dict.fromkeys(_TEXTS, "string")})
 
 
 def _row(one: TcpMessage, start: int) -> dict[str, Any]:

@@ -120,6 +120,10 @@ class Tables:
         """One row an Execute."""
         return _with_missing(timeline.build_executes(self.columns, self._wire[0]), "response_frame")
 
+    def device_address(self, exchange: int) -> str:
+        """Address of the device in one exchange."""
+        return str(self.columns.categories["src"][int(self._wired["_device"].iat[exchange])])
+
     @functools.cached_property
     def http(self) -> pd.DataFrame:
         """One row an HTTP request in the clear, with its response."""

@@ -255,6 +255,8 @@ def _missing(capture: Capture, delivery: Delivery, values: _Values, executed: in
         )
     state = values.last_after(STATE)
     if executed is None:
+        if delivery.accepted is None and delivery.unfinished:
+            return delivery.unfinished
         if delivery.accepted is None:
             return f"the delivery that began in frame {delivery.first_frame} does not end in the capture"
         return f"the package was delivered by frame {delivery.last_frame}, but no accepted Execute of Update was seen"

@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lwm2m_lab.wire.segments import HTTP
 from lwm2m_lab.wire.streams import Connection, Stream
@@ -52,6 +53,21 @@ class _Head:
     body: int
     first: tuple[str, ...]
     fields: Mapping[str, str]
+
+
+class _Body(NamedTuple):
+    """Where a body lies, where the next message begins, how many bytes are missing; None where nobody knows.
+
+    `end_frame` is the packet that ends a body by closing the connection.
+    """
+
+    ranges: Ranges
+    after: int | None
+    missing: int | None
+    end_frame: int = 0
+
+
+_NOTHING = _Body((), None, None)
 
 
 @dataclass(frozen=True)
@@ -171,26 +187,26 @@ def _exchanges(connection: Connection) -> Iterator[HttpExchange]:
             continue
         waiting += own is not None
         method = own.first[0] if own else None
-        ranges, after, missing = _response_body(answers, head, method, status)
-        yield _exchange(connection, own, head, ranges, missing)
+        body = _response_body(answers, head, method, status)
+        yield _exchange(connection, own, head, body)
         if status == 101 or (method == "CONNECT" and status < 300):
             break
-        at = after if after is not None else _resumes(answers, head.body)
+        at = body.after if body.after is not None else _resumes(answers, head.body)
     for own in requests[waiting:]:
-        yield _exchange(connection, own, None, (), None)
+        yield _exchange(connection, own, None, _NOTHING)
 
 
-def _exchange(
-    connection: Connection, own: _Head | None, head: _Head | None, ranges: Ranges, missing: int | None
-) -> HttpExchange:
+def _exchange(connection: Connection, own: _Head | None, head: _Head | None, body: _Body) -> HttpExchange:
+    """One record."""
     client, server = connection.client, connection.server
-    request_frame = client.frame_at(own.start) if own else 0
-    last_frame, time_ns = request_frame, client.time_at(own.start) if own else 0
+    frames, time_ns = [0], 0
     if own:
-        last_frame = client.latest_frame(own.start, own.body)
+        frames.append(client.latest_frame(own.start, own.body))
+        time_ns = client.time_at(own.start)
     if head:
+        stop = body.after if body.after is not None else body.ranges[-1][1] if body.ranges else head.body
+        frames += [server.latest_frame(head.start, min(stop, server.stop)), body.end_frame]
         time_ns = time_ns or server.time_at(head.start)
-        last_frame = max(last_frame, server.latest_frame(head.start, head.body), _last_frame(server, ranges))
     return HttpExchange(
         client.source,
         client.destination,
@@ -199,23 +215,15 @@ def _exchange(
         int(head.first[0]) if head else None,
         own.fields if own else {},
         head.fields if head else {},
-        request_frame,
+        client.frame_at(own.start) if own else 0,
         server.frame_at(head.start) if head else 0,
-        last_frame,
+        max(frames),
         time_ns,
-        sum(stop - start - server.missing(start, stop) for start, stop in ranges),
-        missing,
-        ranges,
+        sum(stop - start - server.missing(start, stop) for start, stop in body.ranges),
+        body.missing,
+        body.ranges,
         server,
     )
-
-
-def _last_frame(stream: Stream, ranges: Ranges) -> int:
-    """The last packet that brought any of a body."""
-    if not ranges:
-        return 0
-    first, stop = ranges[0][0], min(ranges[-1][1], stream.stop)
-    return stream.latest_frame(first, stop)
 
 
 def _requests(stream: Stream) -> Iterator[_Head]:
@@ -225,7 +233,7 @@ def _requests(stream: Stream) -> Iterator[_Head]:
         if head.first[0] == "CONNECT":
             return
         if "chunked" in head.fields.get("transfer-encoding", "").lower():
-            _, after, _ = _chunks(stream, head.body)
+            after = _chunks(stream, head.body).after
             at = after if after is not None else _resumes(stream, head.body)
         else:
             at = head.body + (_length(head.fields) or 0)
@@ -274,26 +282,25 @@ def _length(fields: Mapping[str, str]) -> int | None:
 # ---------------------------------------------------------------- bodies
 
 
-def _response_body(
-    stream: Stream, head: _Head, method: str | None, status: int
-) -> tuple[Ranges, int | None, int | None]:
-    """Ranges of the body, where the next message begins (None: nobody knows), and how many bytes are missing."""
+def _response_body(stream: Stream, head: _Head, method: str | None, status: int) -> _Body:
+    """The body of a response."""
     if method == "HEAD" or status in _BODILESS:
-        return (), head.body, 0
+        return _Body((), head.body, 0)
     if "chunked" in head.fields.get("transfer-encoding", "").lower():
         return _chunks(stream, head.body)
     length = _length(head.fields)
     if length is not None:
         stop = head.body + length
-        return ((head.body, stop),) if length else (), stop, stream.missing(head.body, stop)
+        return _Body(((head.body, stop),) if length else (), stop, stream.missing(head.body, stop))
     # Without a length the body ends with the connection.
-    stop = max(stream.end if stream.end is not None else stream.stop, head.body)
-    lost = stream.missing(head.body, stop)
-    known = stream.end is not None and not stream.reset
-    return ((head.body, stop),) if stop > head.body else (), stop, lost if known else None
+    closed = stream.end is not None and not stream.reset
+    stop = max(stream.end or 0, stream.stop, head.body)
+    ranges = ((head.body, stop),) if stop > head.body else ()
+    missing = stream.missing(head.body, stop) if closed else None
+    return _Body(ranges, stop, missing, stream.end_frame if closed else 0)
 
 
-def _chunks(stream: Stream, at: int) -> tuple[Ranges, int | None, int | None]:
+def _chunks(stream: Stream, at: int) -> _Body:
     """The chunks of a body (RFC 9112, 7.1); one whose header is missing ends what can be told."""
     ranges: list[tuple[int, int]] = []
     missing = 0
@@ -302,7 +309,7 @@ def _chunks(stream: Stream, at: int) -> tuple[Ranges, int | None, int | None]:
         at += found.end()
         if size == 0:
             trailer = re.match(rb"(?:[^\r\n]+\r?\n)*\r?\n", stream.read(at, at + LONGEST_HEAD))
-            return tuple(ranges), at + trailer.end() if trailer else None, missing
+            return _Body(tuple(ranges), at + trailer.end() if trailer else None, missing)
         ranges.append((at, at + size))
         missing += stream.missing(at, at + size)
         at += size
@@ -310,4 +317,4 @@ def _chunks(stream: Stream, at: int) -> tuple[Ranges, int | None, int | None]:
         at += 2 if line_end == b"\r\n" else 1 if line_end[:1] == b"\n" else 0
         if not line_end:
             break
-    return tuple(ranges), None, missing or None
+    return _Body(tuple(ranges), None, missing or None)

@@ -37,8 +37,8 @@ class Stream:
         The pieces in their order, none overlapping: offset in the stream, place in the file, bytes, packet and when.
     from_start : bool
         Whether the beginning of the connection was seen (SYN); else offset 0 is the first byte that was.
-    end : int or None
-        Bytes in all, where the side closed (FIN).
+    end, end_frame : int or None, int
+        Bytes in all, where the side closed (FIN), and the packet that did so.
     reset : bool
         Whether the connection was aborted (RST) from either side.
     first_frame, last_frame : int
@@ -60,6 +60,7 @@ class Stream:
     time: Ints
     from_start: bool
     end: int | None
+    end_frame: int
     reset: bool
     first_frame: int
     last_frame: int
@@ -277,6 +278,7 @@ def _stream(side: _Part, reset: bool, source: str, destination: str, read_file: 
         placed["time"],
         from_start=bool(opened.size),
         end=end if end is None or end >= 0 else None,
+        end_frame=int(side["frame"][closed[0]]) if closed.size else 0,
         reset=reset,
         first_frame=int(frames[0]) if len(frames) else 1 << 40,
         last_frame=int(frames[-1]) if len(frames) else 0,
