@@ -34,13 +34,23 @@ def seconds(columns: Columns) -> NDArray[np.float64]:
 
 
 def group_codes(*columns: NDArray[Any]) -> Ints:
-    """One integer for each distinct combination."""
-    combined = np.zeros(len(columns[0]), np.int64)
+    """One integer for each distinct combination.
+
+    The columns are packed into 63 bits side by side; only where that is not enough are the combinations numbered.
+    """
+    combined, room = np.zeros(len(columns[0]), np.int64), 1
     for column in columns:
-        _, codes = np.unique(column, return_inverse=True)
-        combined = combined * (int(codes.max(initial=0)) + 1) + codes
-        _, combined = np.unique(combined, return_inverse=True)
-    return combined.astype(np.int64)
+        lowest = int(column.min(initial=0))
+        span = int(column.max(initial=0)) - lowest + 1
+        if room * span >= 1 << 63:
+            found, combined = np.unique(combined, return_inverse=True)
+            room = len(found)
+        if room * span >= 1 << 63:
+            found, column = np.unique(column, return_inverse=True)
+            lowest, span = 0, len(found)
+        combined = combined * span + (column.astype(np.int64) - lowest)
+        room *= span
+    return combined
 
 
 def first_copies(columns: Columns, rows: Ints) -> tuple[Ints, Ints, Ints]:
@@ -51,11 +61,11 @@ def first_copies(columns: Columns, rows: Ints) -> tuple[Ints, Ints, Ints]:
     if not rows.size:
         return rows, rows, np.zeros(0, np.int64)
     key = group_codes(*(columns[name][rows] for name in ("src", "dst", "mid", "code", "token")))
-    order = np.lexsort((rows, key))
+    order = np.argsort(key, kind="stable")
     key, ordered = key[order], rows[order]
-    time = columns["time"][ordered] / 1e9
+    time = columns["time"][ordered]
     starts = np.ones(len(ordered), bool)
-    starts[1:] = (key[1:] != key[:-1]) | (np.diff(time) > EXCHANGE_LIFETIME)
+    starts[1:] = (key[1:] != key[:-1]) | (np.diff(time) > EXCHANGE_LIFETIME * 1e9)
     bounds = np.append(np.nonzero(starts)[0], len(ordered))
     first, last, copies = ordered[starts], ordered[bounds[1:] - 1], np.diff(bounds)
     back = np.argsort(first, kind="stable")
@@ -67,7 +77,11 @@ def _last_before(request_key: Ints, request_row: Ints, response_key: Ints, respo
     keys = np.concatenate([request_key, response_key])
     rows = np.concatenate([request_row, response_row])
     position = np.concatenate([np.arange(len(request_row)), np.full(len(response_row), -1)])
-    order = np.lexsort((rows, keys))
+    # By key, and by row within it: rows are distinct, so putting each in its place sorts them.
+    place = np.full(int(rows.max(initial=-1)) + 1, -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    order = place[place >= 0]
+    order = order[np.argsort(keys[order], kind="stable")]
     keys, position = keys[order], position[order]
     # Carry forward the last request within each key: positions are found by the running maximum of where they stand.
     at = np.where(position >= 0, np.arange(len(order)), -1)
