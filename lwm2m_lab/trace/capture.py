@@ -108,6 +108,13 @@ class Capture(Tables):
             raise BadInput(f"{self.name} has no update {which!r}; it has {len(everything)}, of {there}")
         return found[position]
 
+    @functools.cached_property
+    def measures(self) -> pd.DataFrame:
+        """One row a block-wise transfer: round trips, copies, where its time went, and its lower bound."""
+        from lwm2m_lab.trace.measures import build_measures
+
+        return build_measures(self)
+
     # ---------------------------------------------------------------- words and pictures
 
     def explain(self) -> Explanation:

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from lwm2m_lab.wire import Columns
 
-__all__ = ["EXCHANGE_COLUMNS", "EXCHANGE_LIFETIME", "build_exchanges", "group_codes", "seconds"]
+__all__ = [
+    "EXCHANGE_COLUMNS", "EXCHANGE_LIFETIME", "build_exchanges", "copy_groups", "group_codes", "last_before", "seconds",
+]  # fmt: skip
 
 #: A message id names one message between two endpoints for this long (RFC 7252, 4.8.2), seconds.
 EXCHANGE_LIFETIME = 247.0
@@ -60,19 +62,25 @@ def first_copies(columns: Columns, rows: Ints) -> tuple[Ints, Ints, Ints]:
     """
     if not rows.size:
         return rows, rows, np.zeros(0, np.int64)
-    key = group_codes(*(columns[name][rows] for name in ("src", "dst", "mid", "code", "token")))
-    order = np.argsort(key, kind="stable")
-    key, ordered = key[order], rows[order]
-    time = columns["time"][ordered]
-    starts = np.ones(len(ordered), bool)
-    starts[1:] = (key[1:] != key[:-1]) | (np.diff(time) > EXCHANGE_LIFETIME * 1e9)
+    ordered, starts = copy_groups(columns, rows)
     bounds = np.append(np.nonzero(starts)[0], len(ordered))
     first, last, copies = ordered[starts], ordered[bounds[1:] - 1], np.diff(bounds)
     back = np.argsort(first, kind="stable")
     return first[back], last[back], copies[back]
 
 
-def _last_before(request_key: Ints, request_row: Ints, response_key: Ints, response_row: Ints) -> Ints:
+def copy_groups(columns: Columns, rows: Ints) -> tuple[Ints, NDArray[np.bool_]]:
+    """The rows with the copies of one message next to each other, and where a new message begins."""
+    key = group_codes(*(columns[name][rows] for name in ("src", "dst", "mid", "code", "token")))
+    order = np.argsort(key, kind="stable")
+    key, ordered = key[order], rows[order]
+    time = columns["time"][ordered]
+    starts = np.ones(len(ordered), bool)
+    starts[1:] = (key[1:] != key[:-1]) | (np.diff(time) > EXCHANGE_LIFETIME * 1e9)
+    return ordered, starts
+
+
+def last_before(request_key: Ints, request_row: Ints, response_key: Ints, response_row: Ints) -> Ints:
     """For each response the position of the last request with the same key before it; -1 where there is none."""
     keys = np.concatenate([request_key, response_key])
     rows = np.concatenate([request_row, response_row])
@@ -117,8 +125,8 @@ def build_exchanges(columns: Columns) -> tuple[pd.DataFrame, pd.DataFrame]:
     piggybacked = kind[responses] == 2
     matched = np.where(
         piggybacked,
-        _last_before(by_mid[:split], requests, by_mid[split:], responses),
-        _last_before(by_token[:split], requests, by_token[split:], responses),
+        last_before(by_mid[:split], requests, by_mid[split:], responses),
+        last_before(by_token[:split], requests, by_token[split:], responses),
     )
     table = _table(columns, requests, copies)
     table["_last_frame"] = columns["frame"][repeated]

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.trace import endpoints, exchanges, overtcp, timeline, transfers
+from lwm2m_lab.trace import endpoints, exchanges, overtcp, timeline, timing, transfers
 from lwm2m_lab.trace.rows import Rows, Source, exchange_source, grouped, message_source
 from lwm2m_lab.wire import COLUMN_NAMES, Columns, coap
 from lwm2m_lab.wire.dtls_sessions import DtlsSession
@@ -109,6 +109,10 @@ class Tables:
     def transfers(self) -> pd.DataFrame:
         """One row a block-wise body."""
         return transfers.build_transfers(self.columns, self._blocks)
+
+    @functools.cached_property
+    def _timing(self) -> pd.DataFrame:
+        return timing.build_timing(self.columns, self._wired)
 
     @functools.cached_property
     def timeline(self) -> pd.DataFrame:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from lwm2m_lab.trace.capture import Capture
+    from lwm2m_lab.trace.measures import Measures
 
 __all__ = ["UPDATE_FIELDS", "Update", "accepted_installs", "build_updates"]
 
@@ -74,6 +75,33 @@ class Update:
     def _repr_html_(self) -> str:
         frame = pd.DataFrame({"value": [str(value) for value in self.to_dict().values()]}, index=list(UPDATE_FIELDS))
         return str(frame.to_html(escape=True, border=0))
+
+    def measures(
+        self, *, rtt0_s: float | None = None, down_bps: float | None = None, up_bps: float | None = None
+    ) -> Measures:
+        """What the delivery cost in time, and how long it would have taken at least.
+
+        Parameters
+        ----------
+        rtt0_s : float, optional
+            Seconds of an empty round trip; measured where it is not given.
+        down_bps, up_bps : float, optional
+            Bits per second to the device and from it; measured where they are not given.
+
+        Raises
+        ------
+        BadInput
+            Where the image was not delivered over CoAP in the clear.
+
+        Examples
+        --------
+        >>> import lwm2m_lab as lab
+        >>> print(lab.push(size=20_000, link=lab.Link(rate=20e3)).update().measures())
+        push to urn:dev:lab-1 of 20000 bytes in 20 blocks: took 10.669 s, bound 10.669 s, x1.0; lost: nothing; path ...
+        """
+        from lwm2m_lab.trace.measures import measure_update
+
+        return measure_update(self, rtt0_s=rtt0_s, down_bps=down_bps, up_bps=up_bps)
 
     def plot(self) -> Figure:
         """Draw the version chart of this update."""

@@ -120,6 +120,11 @@ class Columns(Mapping[str, Array]):
         """Number of messages."""
         return len(self._arrays["frame"])
 
+    @property
+    def lengths(self) -> Array:
+        """Bytes of each datagram, as far as it was captured."""
+        return self._arrays["_length"]
+
     def text(self, name: str, row: int) -> str | None:
         """The text of a text column in one row; None where it is missing."""
         code = int(self._arrays[name][row])
