@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.wire import coap, flows
+from lwm2m_lab.wire.icmp import IcmpError, IcmpErrors
 from lwm2m_lab.wire.intern import Interner
 from lwm2m_lab.wire.keyring import Keyring, PreSharedKeys
 from lwm2m_lab.wire.options import MessageDecoder
@@ -74,6 +75,8 @@ class Columns(Mapping[str, Array]):
         The one that was read, where only one was.
     segments : Segments
         The TCP of the file, not yet put together; `lwm2m_lab.wire.streams` does that.
+    icmp_errors : tuple of IcmpError
+        Who says that which datagram did not arrive.
     """
 
     def __init__(
@@ -91,12 +94,13 @@ class Columns(Mapping[str, Array]):
         interface: str | None = None,
         decryption: Decryption | None = None,
         segments: Segments | None = None,
+        icmp_errors: Sequence[IcmpError] = (),
     ) -> None:
         self._arrays, self.categories, self._source, self._side_data = arrays, categories, source, side_data
         self.packets, self.encrypted_records, self.notes = packets, encrypted_records, tuple(notes)
         self.comments: dict[int, str] = dict(comments or {})
         self.interfaces, self.interface = tuple(interfaces), interface
-        self.segments = segments or Segments()
+        self.segments, self.icmp_errors = segments or Segments(), tuple(icmp_errors)
         self._content: bytes | mmap.mmap | None = None
         self.sessions: tuple[DtlsSession, ...] = () if decryption is None else decryption.sessions()
         self.session = np.full(self.rows, -1, np.int32)
@@ -251,6 +255,7 @@ class _Table:
     ) -> None:
         self.reader, self.ports, self.interface = reader, ports, interface
         self.decoder, self.reassembler, self.segments = MessageDecoder(), Reassembler(), Segments()
+        self.icmp = IcmpErrors()
         self.addresses = Interner(flows.address_text)
         self.chunks: dict[str, list[Array]] = {name: [] for name in (*_DTYPES, "known")}
         self.side_data: list[bytes] = []
@@ -276,6 +281,7 @@ class _Table:
                 self.left_out[int(linktype)] = self.left_out.get(int(linktype), 0) + int(count)
         plain, reassembled = udp_datagrams(records, linktypes, self.reassembler)
         self.segments.add(records, linktypes, plain.row)
+        self.icmp.add(records, linktypes, plain.row)
         self._messages(records, plain, None)
         for one in reassembled:
             at = int(one.start[0])
@@ -373,6 +379,7 @@ class _Table:
             interfaces=names,
             interface=None if chosen is None else names[chosen],
             segments=self.segments,
+            icmp_errors=self.icmp.found,
         )
 
     def _check_interface(self, chosen: int | None, names: list[str], name: str) -> None:
