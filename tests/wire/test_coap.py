@@ -35,9 +35,9 @@ def as_row(message: Message) -> dict[str, object]:
     """What the message table has to say of a message."""
 
     def number(option: int) -> int:
-        found = message.values(option)
-        longest = {6: 3, 12: 2, 17: 2}[option]
-        return int.from_bytes(found[0], "big") if found and len(found[0]) <= longest else -1
+        # A value too long is as good as no such option, also before one that is not (RFC 7252, 5.4.3).
+        found = [value for value in message.values(option) if len(value) <= {6: 3, 12: 2, 17: 2}[option]]
+        return int.from_bytes(found[0], "big") if found else -1
 
     rows: dict[str, object] = {
         "type": message.type, "code": message.code, "mid": message.mid, "uri_path": message.uri_path,
