@@ -74,6 +74,17 @@ class Capture(Tables):
     def _found_updates(self) -> list[Update]:
         return build_updates(self)
 
+    @functools.cached_property
+    def _by_endpoint(self) -> dict[str, list[Update]]:
+        found: dict[str, list[Update]] = {}
+        for one in self._found_updates:
+            found.setdefault(one.endpoint, []).append(one)
+        return found
+
+    def updates_of(self, endpoint: str) -> list[Update]:
+        """The updates of one endpoint in the order of their first Writes, before the findings judged them."""
+        return self._by_endpoint.get(endpoint, [])
+
     def judged(self) -> list[tuple[Update, list[Finding]]]:
         """Each update with its verdict and the findings behind it; rules registered since then are heard too."""
         from lwm2m_lab.trace.findings import RULES, judge

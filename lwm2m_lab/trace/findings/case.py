@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,12 @@ class Case:
         return self._exchanges(np.union1d(own.index, np.array(self.update.evidence.exchanges, np.int64)))
 
     @functools.cached_property
+    def requests(self) -> Rows:
+        """Those of the exchanges in which the device was asked: reads, Writes, Executes."""
+        own = self.exchanges
+        return own[own["_dst"] == own["_device"]]
+
+    @functools.cached_property
     def delivery(self) -> Rows:
         """The exchanges of the delivery itself: the Writes of the package, or of its URI and the GETs."""
         return self._exchanges(np.unique(np.array(self.update.evidence.exchanges, np.int64)))
@@ -102,6 +109,28 @@ class Case:
     def installs(self) -> Rows:
         """Executes of Update that were accepted."""
         return accepted_installs(self.executes, self.update.frames[0], self.update.until)
+
+    @functools.cached_property
+    def resets(self) -> Rows:
+        """Writes of a reset value, or of what may be one, since `since`: Package of a few bytes, an empty Package URI."""
+        own = self.capture.of("exchanges", self.update.endpoint)
+        own = own[(own.frame >= self.since) & (own.frame < self.update.until)]
+        length, code = own.request_payload_length, own["_code"]
+        writes = ((code == 3) | (code == 2)) & (own.block1_num <= 0) & (own.request_block1_more < 1)
+        empty = (own.uri_path == "/5/0/1") & (length == 0)
+        return own[(writes & (empty | ((own.uri_path == "/5/0/0") & (length <= 4)))).astype(bool)]
+
+    @functools.cached_property
+    def earlier(self) -> list[Update]:
+        """Earlier updates of the same endpoint, oldest first, the last hundred of them; their verdicts are not said."""
+        own = self.capture.updates_of(self.update.endpoint)
+        at = bisect.bisect_left(own, self.update.frames[0], key=lambda one: one.frames[0])
+        return own[max(0, at - 100) : at]
+
+    @property
+    def since(self) -> int:
+        """The first Write; for the first update of an endpoint the beginning of the capture."""
+        return self.update.frames[0] if self.earlier else 0
 
     @functools.cached_property
     def object_versions(self) -> tuple[tuple[str, ...], bool]:
