@@ -52,6 +52,11 @@ class Tracker:
         """The states that the device may be in now."""
         return sorted({state for state, _ in self._after_internal()})
 
+    @property
+    def statuses(self) -> frozenset[Status]:
+        """The pairs of state and result that it may be in now."""
+        return self._after_internal()
+
     def request(self, event: Event, *, accepted: bool | None) -> None:
         """A request and whether it was answered 2.xx; None where no answer was seen.
 

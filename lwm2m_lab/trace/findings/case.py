@@ -65,7 +65,8 @@ class Case:
     def requests(self) -> Rows:
         """Those of the exchanges in which the device was asked: reads, Writes, Executes."""
         own = self.exchanges
-        return own[own["_dst"] == own["_device"]]
+        to_device: NDArray[np.bool_] = own["_dst"] == own["_device"]
+        return own[to_device]
 
     @functools.cached_property
     def delivery(self) -> Rows:
@@ -112,13 +113,14 @@ class Case:
 
     @functools.cached_property
     def resets(self) -> Rows:
-        """Writes of a reset value, or of what may be one, since `since`: Package of a few bytes, an empty Package URI."""
+        """Writes since `since` of a reset value, or of what may be one: some bytes of Package, an empty Package URI."""
         own = self.capture.of("exchanges", self.update.endpoint)
         own = own[(own.frame >= self.since) & (own.frame < self.update.until)]
         length, code = own.request_payload_length, own["_code"]
         writes = ((code == 3) | (code == 2)) & (own.block1_num <= 0) & (own.request_block1_more < 1)
         empty = (own.uri_path == "/5/0/1") & (length == 0)
-        return own[(writes & (empty | ((own.uri_path == "/5/0/0") & (length <= 4)))).astype(bool)]
+        chosen: NDArray[np.bool_] = (writes & (empty | ((own.uri_path == "/5/0/0") & (length <= 4)))).astype(bool)
+        return own[chosen]
 
     @functools.cached_property
     def earlier(self) -> list[Update]:
@@ -144,6 +146,37 @@ class Case:
         if path not in self._by_path:
             self._by_path[path] = self.timeline.where(path=path)
         return self._by_path[path]
+
+    def own_values(self, path: str) -> Rows:
+        """Sightings of one resource since `since`: those that no earlier update has to answer for."""
+        return self._answered_for.where(path=path) if path in self._paths else self.history[:0]
+
+    def instances(self, path: str) -> dict[int, Any]:
+        """The last values of the instances of a resource with several, before the update's Execute."""
+        end = self.installs.first("frame", self.update.until)
+        own = self.history.before(end)
+        found = [(int(name.rpartition("/")[2]), value) for name, value in own.each("path", "value")
+                 if name.startswith(f"{path}/") and name.rpartition("/")[2].isdecimal()]  # fmt: skip
+        return dict(found)
+
+    @functools.cached_property
+    def _answered_for(self) -> Rows:
+        return self.history[(self.history.frame >= self.since) & (self.history.frame < self.update.until)]
+
+    @functools.cached_property
+    def _paths(self) -> set[str]:
+        return set(self._answered_for.path.tolist())
+
+    def last_time(self) -> float:
+        """When the last message of the endpoint in this update was seen."""
+        time: float = self.messages.last("time", 0.0)
+        return time
+
+    def time_of(self, frame: int) -> float:
+        """When a frame was seen; that of the next one where it holds no message of the endpoint."""
+        own = self.messages
+        at = min(int(np.searchsorted(own.frame, frame)), len(own) - 1)
+        return float(own.time[at]) if len(own) else 0.0
 
     @functools.cached_property
     def memo(self) -> dict[Any, Any]:

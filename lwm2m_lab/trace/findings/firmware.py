@@ -1,7 +1,8 @@
-"""Rules of Object 5: states and results against the relation, requests in the wrong state, and what servers forget."""
+"""What devices get wrong in an update (the catalogue of failures from the field), each by what it shows on the wire."""
 
 from __future__ import annotations
 
+import urllib.parse
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,135 +10,29 @@ import numpy as np
 from lwm2m_lab.spec.objects import State, UpdateResult
 from lwm2m_lab.trace.deliveries import uri_target
 from lwm2m_lab.trace.findings.case import Case
-from lwm2m_lab.trace.findings.following import RESULT, STATE, follow, package_seen
-from lwm2m_lab.trace.findings.registry import Conclusion, Verdict, rule
+from lwm2m_lab.trace.findings.following import RESULT, STATE
+from lwm2m_lab.trace.findings.registry import Conclusion, Said, Verdict, rule
 
 __all__: list[str] = []
 
-
-@rule(
-    "O5", "State and Update Result follow the permitted transitions", clause="LwM2M E.6.1; Object 5, resources 3 and 5"
-)
-def transitions(case: Case) -> Iterator[Conclusion]:
-    """A path of permitted rules must lead from each sighting to the next; unseen states are no violation."""
-    sighted = len(case.values(STATE)) + len(case.values(RESULT))
-    broken = [item for item in follow(case) if item[0] != "request"]
-    for path, frame, value, states in broken:
-        shown = State(value) if path == STATE else UpdateResult(value)
-        name = "State" if path == STATE else "Update Result"
-        possible = ", ".join(map(str, states)) or "none"
-        yield (
-            Verdict.FAIL,
-            f"{name} {shown} in frame {frame} does not follow by any permitted transition from what was seen before "
-            f"(the device could have been in {possible})",
-            [frame],
-        )
-    if not broken and sighted:
-        yield Verdict.PASS, f"{sighted} sightings of State and Update Result follow permitted transitions", ()
-
-
-@rule("T26", "Update is executed in Downloaded only", clause="Object 5, resource 2; ETS int-772")
-def execute_in_downloaded(case: Case) -> Iterator[Conclusion]:
-    """An Execute outside State 2 is answered 4.05; one that is accepted must be explained by State 2."""
-    broken = [item for item in follow(case) if item[0] == "request"]
-    executes = case.executes.where(path="/5/0/2")
-    for _, frame, _, states in broken:
-        possible = ", ".join(map(str, states)) or "none"
-        yield (
-            Verdict.FAIL,
-            f"the Execute of Update in frame {frame} was accepted; the device was in {possible}",
-            [frame],
-        )
-    whole_from = package_seen(case)
-    early = [] if broken else [item for item in follow(case, whole_from=whole_from) if item[0] == "request"]
-    for _, frame, _, _ in early:
-        yield (
-            Verdict.INCONCLUSIVE,
-            f"the Execute of Update in frame {frame} was accepted, and the last block of the package was not seen "
-            "before it; a capture without losses decides whether the device was still in State 1 Downloading",
-            [frame],
-        )
-    if not broken and not early and len(executes):
-        refused = executes.where(response_code="4.05")
-        if len(refused):
-            yield Verdict.PASS, "an Execute of Update outside Downloaded was refused with 4.05", refused.frame
-        else:
-            yield Verdict.PASS, "Update was executed where State 2 explains it", executes.frame
-
-
-@rule("F4", "no success before the installation", clause="LwM2M E.6.1; Object 5, resource 5, value 1")
-def success_before_execute(case: Case) -> Iterator[Conclusion]:
-    """Result 1 says that the new firmware was installed; at the end of a download nothing is."""
-    first, results = case.executes.where(path="/5/0/2").first("frame"), case.values(RESULT)
-    early = results.before(np.inf if first is None else first).where(value=1)
-    fresh = early.first("frame") if case.before(RESULT) != 1 else None
-    if fresh is not None and first is not None and len(case.values(STATE).where(value=2)):
-        yield (
-            Verdict.FAIL,
-            f"Update Result 1 stands in frame {fresh}, before the Execute in frame {first}",
-            [fresh, first],
-        )
-    elif first is not None and len(results):
-        yield Verdict.PASS, "no success was reported before the Execute", [first]
+ERRORS = tuple(range(2, 10))
+#: What a server waits at most for an answer (MAX_TRANSMIT_WAIT, RFC 7252, 4.8.2), seconds.
+MAX_TRANSMIT_WAIT = 93.0
 
 
 @rule(
-    "F1",
-    "a server that waits for notifications reads in the end",
-    clause="RFC 7641, 1.3",
-    party="server",
+    "F3",
+    "the result survives the reboot",
+    clause="Object 5, resources 3 and 5; ambiguity A6",
     certainty="suspected",
+    after=("F19",),
 )
-def stale_notification(case: Case) -> Iterator[Conclusion]:
-    """Observe promises the last value in the end, not each one: a Read may show what no notification told."""
-    for path in (STATE, RESULT):
-        own = case.values(path)
-        told = own.where(how=("notify", "observe"))
-        for frame, value in own.where(how="read").each("frame", "value"):
-            earlier = told.before(frame)
-            if len(earlier) and earlier.last("value") != value and not len(case.registrations):
-                yield (
-                    Verdict.PASS,
-                    f"{path} was last told as {earlier.last('value')} and is read as {value}: the reading found it",
-                    [earlier.last("frame"), frame],
-                )
-                return
-
-
-@rule(
-    "F2",
-    "the server observes again after a new registration",
-    clause="RFC 7641, 3.1",
-    party="server",
-    certainty="suspected",
-)
-def observe_again(case: Case) -> Iterator[Conclusion]:
-    """Observations belong to the registration before the reboot; without new ones nobody learns the end."""
-    executed = case.executes.where(path="/5/0/2").first("frame")
-    back = case.registrations.where(operation="register").after(np.inf if executed is None else executed)
-    if not len(back):
-        return
-    frame = back.first("frame")
-    asked = case.timeline.after(frame).where(path=(STATE, RESULT))
-    if len(asked):
-        yield Verdict.PASS, "after the new registration State or Update Result was asked for", asked.frame[:1]
-    else:
-        yield (
-            Verdict.FAIL,
-            f"the device registered again in frame {frame}, and nobody observed or read /5/0/3 and /5/0/5 afterwards",
-            [frame],
-        )
-
-
-@rule("F3", "the result survives the reboot", clause="Object 5, resources 3 and 5; ambiguity A6", certainty="suspected")
 def result_forgotten(case: Case) -> Iterator[Conclusion]:
     """State 0 with Result 0 after the installation: the device forgot; /3/0/3 tells whether it succeeded."""
-    executed = case.executes.where(path="/5/0/2").first("frame")
-    back = case.registrations.where(operation="register").after(np.inf if executed is None else executed)
-    if not len(back):
+    if not len(case.again):
         return
-    after = case.values(RESULT).after(back.first("frame"))
-    idle = case.values(STATE).after(back.first("frame")).where(value=0)
+    after = case.values(RESULT).after(case.again.first("frame"))
+    idle = case.values(STATE).after(case.again.first("frame")).where(value=0)
     if not len(after) or not len(idle):
         return
     if (after.value == 0).all():
@@ -150,7 +45,27 @@ def result_forgotten(case: Case) -> Iterator[Conclusion]:
         yield Verdict.PASS, "the result was kept over the reboot", after.frame[:1]
 
 
-@rule("F5", "an accepted Execute starts the installation", clause="LwM2M E.6.1, T15", certainty="suspected")
+@rule("F4", "no success before the installation", clause="LwM2M E.6.1; Object 5, resource 5, value 1")
+def success_before_execute(case: Case) -> Iterator[Conclusion]:
+    """Result 1 says that the new firmware was installed; at the end of a download nothing is."""
+    first, results = case.executes.where(path="/5/0/2").first("frame"), case.values(RESULT)
+    until = np.inf if first is None else first
+    fresh = results.before(until).where(value=1).first("frame") if case.before(RESULT) != 1 else None
+    ready = case.values(STATE).before(until).where(value=2).last("frame")
+    if fresh is not None and ready is not None and (first is not None or ready > fresh):
+        end = f"before the Execute in frame {first}" if first else f"and State 2 in frame {ready}: nothing was executed"
+        yield Verdict.FAIL, f"Update Result 1 stands in frame {fresh}, {end}", [fresh, first or ready]
+    elif first is not None and len(results):
+        yield Verdict.PASS, "no success was reported before the Execute", [first]
+
+
+@rule(
+    "F5",
+    "an accepted Execute starts the installation",
+    clause="LwM2M E.6.1, T15",
+    certainty="suspected",
+    after=("F18", "F20", "F2"),
+)
 def execute_without_effect(case: Case) -> Iterator[Conclusion]:
     """2.04, and then neither State 3 nor a registration nor a result."""
     frame = case.installs.first("frame")
@@ -158,16 +73,89 @@ def execute_without_effect(case: Case) -> Iterator[Conclusion]:
         return
     states, results = case.values(STATE).after(frame), case.values(RESULT).after(frame)
     moved = (states.value != 2).any() or (results.value != 0).any()
-    again = len(case.registrations.after(frame)) > 0
-    if moved or again:
+    if moved or len(case.registrations.after(frame)):
         yield Verdict.PASS, "the Execute of Update had an effect", [frame]
-    else:
+        return
+    seen = f"State is still 2 in frame {states.last('frame')}" if len(states) else "nothing was read afterwards"
+    yield (
+        Verdict.INCONCLUSIVE,
+        f"the Execute in frame {frame} was accepted, and neither State 3 nor a registration nor a result followed "
+        f"({seen}); a reading of /5/0/3 and /5/0/5 later on would decide",
+        [frame, *states.frame[-1:].tolist()],
+    )
+
+
+@rule("F7", "Result 8 leaves State 0 or 2", clause="Object 5, resource 3; ambiguity A2")
+def state_after_failure(case: Case) -> Iterator[Conclusion]:
+    """Which of the two is drawn differently between drafts and object versions: both are told, neither fails."""
+    failed = case.values(RESULT).where(value=8)
+    if not len(failed) or case.before(RESULT) == 8:
+        return
+    state = case.values(STATE).last("value")
+    if state in (0, 2):
+        kept = "the package is kept" if state == 2 else "the package is given up"
         yield (
-            Verdict.INCONCLUSIVE,
-            f"the Execute in frame {frame} was accepted, and neither State 3 nor a registration nor a result followed; "
-            "a reading of /5/0/3 and /5/0/5 later on would decide",
-            [frame],
+            Verdict.PASS,
+            f"Update Result 8 with State {State(state)}: {kept}, one of the two readings of A2",
+            [failed.first("frame"), case.values(STATE).last("frame")],
         )
+
+
+@rule("F8", "an error result stays until the next process", clause="Object 5, resource 5, value 0")
+def result_overwritten(case: Case) -> Iterator[Conclusion]:
+    """Results are kept until the next Write or Execute sets 0; a late change of State must not reset them."""
+    results = case.values(RESULT)
+    errors = results.where(value=ERRORS)
+    old = case.before(RESULT)
+    writes = case.delivery[(case.delivery["_code"] != 1).astype(bool)].frame
+    causes = np.concatenate([writes, case.executes.frame, case.resets.frame])
+    registers = case.registrations.where(operation="register").frame
+    for frame, value in errors.each("frame", "value"):
+        later = results.after(frame)
+        changed = later[later.value != value]
+        if value == old or not len(changed):
+            continue
+        at, new = changed.first("frame"), changed.first("value")
+        if ((causes > frame) & (causes < at)).any():
+            return
+        sentence = f"Update Result {UpdateResult(value)} in frame {frame} has become {new} in frame {at}"
+        if ((registers > frame) & (registers < at)).any():
+            yield (
+                Verdict.INCONCLUSIVE,
+                f"{sentence}, after a new registration: what survives a reboot is not specified (A6)",
+                [frame, at],
+            )
+        else:
+            yield Verdict.FAIL, f"{sentence}, and no Write or Execute lies between: the error is lost", [frame, at]
+        return
+    if len(errors):
+        yield Verdict.PASS, "the error result stays", errors.frame[:1]
+
+
+@rule("F9", "an empty Package URI resets", clause="Object 5, resource 3: writing an empty string to Package URI")
+def empty_uri_downloads(case: Case) -> Iterator[Conclusion]:
+    """The empty string resets the state machine; a device that takes it for a URI begins a download."""
+    resets = case.resets[(case.resets.uri_path == "/5/0/1").astype(bool)]
+    if not len(resets) or not resets.first("response_code", "") or resets.first("response_code")[0] != "2":
+        return
+    frame = resets.first("frame")
+    began = case.update.frames[0]
+    writes = case.delivery[(case.delivery["_code"] != 1).astype(bool)].frame
+    end = min([one for one in writes.tolist() if one > frame], default=case.update.until)
+    states = case.own_values(STATE)
+    before, later = states.before(frame).last("value"), states.after(frame).before(end).where(value=1)
+    gets = case.delivery.where(code="0.01").after(frame).before(end)
+    over = frame < began or case.update.evidence.accepted is not None
+    if over and before != 1 and (len(later) or len(gets)):
+        shown = gets.first("frame") if len(gets) else later.first("frame")
+        what = f"a GET for {gets.first('uri_path')}" if len(gets) else "State 1 Downloading"
+        yield (
+            Verdict.FAIL,
+            f"an empty Package URI was written and accepted in frame {frame}, and {what} follows in frame {shown}",
+            [frame, shown],
+        )
+    else:
+        yield Verdict.PASS, f"the empty Package URI in frame {frame} began no download", [frame]
 
 
 @rule("F10", "the device fetches the URI that was written", clause="Object 5, resource 1")
@@ -176,57 +164,139 @@ def uri_cut(case: Case) -> Iterator[Conclusion]:
     evidence = case.update.evidence
     if evidence.kind != "pull" or not evidence.uri:
         return
-    path, _ = uri_target(evidence.uri)
+    path, query = uri_target(evidence.uri)[0], _query(evidence.uri)
     gets = case.delivery.where(code="0.01")
-    for frame, asked in gets.each("frame", "uri_path"):
-        if asked != path:
+    for frame, asked, said in gets.each("frame", "uri_path", "uri_query"):
+        if (asked or "/") != path:
             yield (
                 Verdict.FAIL,
                 f"{path} was written, and {asked} is asked for in frame {frame}: the URI was cut",
-                [frame],
+                [evidence.first_frame, frame],
+            )
+            return
+        if (said or "") != query and query.startswith(said or ""):
+            yield (
+                Verdict.FAIL,
+                f"the query {query} was written, and {said or 'none'} is asked with in frame {frame}: the URI was cut",
+                [evidence.first_frame, frame],
             )
             return
     if len(gets):
         yield Verdict.PASS, f"the device asks for {path}, as written", gets.frame[:1]
 
 
-@rule("F11", "the repository serves what was written", clause="RFC 7252, 5.9.2.5", party="repository")
-def repository_refuses(case: Case) -> Iterator[Conclusion]:
-    """The device asked for what it was told, and the repository has nothing there."""
-    evidence = case.update.evidence
-    if evidence.kind != "pull" or evidence.final_code is None or evidence.refused_by == "device":
-        return
-    if evidence.accepted:
-        yield Verdict.PASS, "the repository served the package", [evidence.last_frame]
-    else:
-        yield (
-            Verdict.FAIL,
-            f"the repository answered {evidence.final_code} to the URI that the server wrote, {evidence.uri}",
-            [evidence.first_frame, evidence.last_frame],
-        )
+def _query(uri: str) -> str:
+    """The query of a URI as its options say it."""
+    try:
+        return urllib.parse.unquote(urllib.parse.urlsplit(uri).query)
+    except ValueError:
+        return ""
 
 
 @rule(
-    "F22",
-    "results belong to the declared object version",
-    clause="Object 5, resource 5; LwM2M Core 7.2.3",
-    judges_update=False,
+    "F13",
+    "a protocol that is offered is taken",
+    clause="Object 5, resources 5 (value 9) and 8",
+    certainty="suspected",
+    after=("R8",),
 )
-def result_of_another_version(case: Case) -> Iterator[Conclusion]:
-    """10 and 11 exist since 1.1: a device that shows them offers more than it declares. The update is not judged."""
-    versions, declared = case.object_versions
-    high = case.values(RESULT).where(value=(10, 11))
-    if not len(high) or (declared and versions != ("1.0",)):
+def offered_and_refused(case: Case) -> Iterator[Conclusion]:
+    """Result 9 for a scheme that stands in /5/0/8: credentials are missing, or the list says more than is built in."""
+    refused = case.values(RESULT).where(value=9)
+    if case.update.delivery != "pull" or not len(refused) or case.before(RESULT) == 9:
         return
-    frame, value = high.first("frame"), high.first("value")
-    if declared:
-        yield Verdict.FAIL, f"Object 5 is declared as 1.0, which has no Update Result {value} (frame {frame})", [frame]
+    number, listed = scheme_number(case.update.evidence.uri), case.instances("/5/0/8")
+    frame = refused.first("frame")
+    if number is not None and number in listed.values():
+        yield (
+            Verdict.FAIL,
+            f"Update Result 9 Unsupported protocol in frame {frame}, and /5/0/8 lists protocol {number}, that of "
+            f"{case.update.evidence.uri}; credentials may be missing, or the list says more than is built in",
+            [case.update.frames[0], frame],
+        )
     else:
-        assumed = case.capture.of("registrations", case.update.endpoint).where(object5_version="1.0")
-        if len(assumed):
-            yield (
-                Verdict.INCONCLUSIVE,
-                f"Update Result {value} (frame {frame}) exists since Object 5 version 1.1, and lwm2m= stands for 1.0; "
-                "a registration that declares ver= would decide",
-                [assumed.first("frame"), frame],
-            )
+        yield Verdict.PASS, f"Update Result 9 in frame {frame}, and /5/0/8 was not seen to list the protocol", [frame]
+
+
+_SCHEMES = {"coap": 0, "coaps": 1, "http": 2, "https": 3, "coap+tcp": 4, "coaps+tcp": 5}
+
+
+def scheme_number(uri: str | None) -> int | None:
+    """The number of a URI's protocol in /5/0/8; None for one that has none."""
+    return _SCHEMES.get((uri or "").partition(":")[0].lower())
+
+
+@rule("F14", "the package comes in a format that both know", clause="LwM2M TS, 6.4: opaque (42) and TLV (11542)",
+      party="server")  # fmt: skip
+def package_format(case: Case) -> Iterator[Conclusion]:
+    """TLV under the name of opaque puts 2 to 5 bytes before the image; 1542 is the number of drafts."""
+    writes = case.delivery[(case.delivery.uri_path == "/5/0/0").astype(bool)]
+    if not len(writes):
+        return
+    form, frame = writes.first("content_format"), writes.first("frame")
+    refused = writes.where(response_code="4.15")
+    header = _tlv_header(case) if form in (42, -1) else 0
+    if form in (1542, 1543):
+        yield (
+            Verdict.FAIL,
+            f"the package is written with Content-Format {form} in frame {frame}, a number of drafts; 11542 is TLV's",
+            [frame],
+        )
+    elif header:
+        yield (
+            Verdict.FAIL,
+            f"the body begins with a TLV header of {header} bytes around all the rest, and is called Content-Format "
+            f"{form if form >= 0 else 'none'} in frame {frame}: the image is stored {header} bytes late",
+            [frame],
+        )
+    elif len(refused):
+        sentence = (
+            f"Content-Format {form} of the package was refused with 4.15 in frame {refused.first('response_frame')}"
+        )
+        yield Said(Verdict.INCONCLUSIVE, sentence, refused.frame, party="device" if form == 42 else "server")
+    else:
+        yield Verdict.PASS, f"the package is written with Content-Format {form}", [frame]
+
+
+def _tlv_header(case: Case) -> int:
+    """Length of a TLV header of resource 0 whose value is the whole rest of the package; 0 where there is none."""
+    blocks, size = case.blocks, case.update.image_size
+    if not len(blocks) or size is None or blocks.first("num") != 0:
+        return 0
+    head = case.capture.columns.payload(int(blocks.first("_carrier")))[:6]
+    # Bits 7-6: 3, a resource with a value; bit 5: id of one byte; bits 4-3: bytes of the length.
+    if len(head) < 6 or head[0] & 0xE7 != 0xC0 or head[1] != 0 or not head[0] & 0x18:
+        return 0
+    count = head[0] >> 3 & 3
+    return 2 + count if int.from_bytes(head[2 : 2 + count], "big") == size - 2 - count else 0
+
+
+@rule(
+    "F20", "State is numbered as since 1.0", clause="Object 5, resource 3", certainty="suspected", judges_update=False
+)
+def old_numbering(case: Case) -> Iterator[Conclusion]:
+    """Drafts before 1.0 had 1 Idle, 2 Downloading, 3 Downloaded: such a device begins at 1 and shows 3 too early."""
+    states = case.own_values(STATE)
+    if not len(states) or case.earlier:
+        return
+    begin, executed = case.update.frames[0], case.executes.where(path="/5/0/2").first("frame", np.inf)
+    registered = case.capture.of("registrations", case.update.endpoint).where(operation="register").first("frame")
+    first = states.before(begin)
+    fresh = registered is not None and first.first("value") == 1 and registered < first.first("frame")
+    early = states.after(begin).before(executed).where(value=3)
+    if fresh and len(early) and not len(states.where(value=0)):
+        yield (
+            Verdict.FAIL,
+            f"State begins at 1 in frame {first.first('frame')} and is 3 in frame {early.first('frame')} before any "
+            "Execute: the numbers of drafts before 1.0, one too high",
+            [first.first("frame"), early.first("frame")],
+        )
+    elif fresh:
+        yield (
+            Verdict.INCONCLUSIVE,
+            f"State is 1 in frame {first.first('frame')}, before anything was delivered: the number of Idle in drafts "
+            "before 1.0, or a download that goes on",
+            [first.first("frame")],
+        )
+    else:
+        yield Verdict.PASS, f"State begins at {states.first('value')}", states.frame[:1]

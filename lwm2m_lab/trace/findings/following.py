@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,27 +12,57 @@ from lwm2m_lab.spec.rules import Event
 from lwm2m_lab.spec.tracking import Tracker
 from lwm2m_lab.trace.findings.case import Case
 
-__all__ = ["RESULT", "STATE", "follow", "package_seen"]
+__all__ = ["RESULT", "STATE", "Broken", "follow", "package_seen"]
 
 STATE, RESULT = "/5/0/3", "/5/0/5"
-#: What, in which frame, which value or event, and the states that were possible.
-Broken = tuple[str, int, Any, list[State]]
+_EVENTS = {"/5/0/2": Event.UPDATE, "/5/0/10": Event.CANCEL}
 
 
-def _requests(case: Case) -> list[tuple[int, Event, bool | None]]:
-    """Requests that are events of Object 5: frame, event, accepted."""
-    events = {"/5/0/2": Event.UPDATE, "/5/0/10": Event.CANCEL}
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A sighting, or a request that was accepted, that no path of permitted rules explains.
+
+    Attributes
+    ----------
+    what : str
+        The path of the sighting, or ``"request"``.
+    frame : int
+    value : int or Event
+    possible : tuple of (State, UpdateResult)
+        What the device could have been in.
+    """
+
+    what: str
+    frame: int
+    value: Any
+    possible: tuple[tuple[State, UpdateResult], ...]
+
+    @property
+    def states(self) -> tuple[State, ...]:
+        """The states among them."""
+        return tuple(sorted({state for state, _ in self.possible}))
+
+    @property
+    def named(self) -> str:
+        """The states in words."""
+        return ", ".join(map(str, self.states)) or "none"
+
+
+def _requests(case: Case, start: int) -> list[tuple[int, Event, bool | None]]:
+    """Requests that are events of Object 5 from a frame on: frame, event, accepted."""
+    executes = case.capture.of("executes", case.update.endpoint)
+    executes = executes[(executes.frame >= start) & (executes.frame < case.update.until)]
     found: list[tuple[int, Event, bool | None]] = []
-    for frame, path, code in case.executes.each("frame", "path", "response_code"):
-        if path in events:
-            found.append((frame, events[path], None if code is None else code.startswith("2.")))
+    for frame, path, code in executes.each("frame", "path", "response_code"):
+        if path in _EVENTS:
+            found.append((frame, _EVENTS[path], None if code is None else code.startswith("2.")))
     evidence = case.update.evidence
     event = Event.FIRST_BLOCK if evidence.kind == "push" else Event.PACKAGE_URI
     # A pull's Write is answered before the download begins; a push that ends with an error began all the same.
     accepted = None if evidence.kind == "push" or evidence.refused_by == "device" else True
-    return sorted(
-        [(evidence.first_frame, event, accepted), *((frame, Event.RESET, None) for frame in evidence.resets), *found]
-    )
+    found.append((evidence.first_frame, event, accepted))
+    found += [(frame, Event.RESET, None) for frame in case.resets.frame.tolist() if frame >= start]
+    return sorted(found)
 
 
 def package_seen(case: Case) -> float:
@@ -59,16 +90,22 @@ def follow(case: Case, *, whole_from: float = 0) -> list[Broken]:
 
 
 def _items(case: Case) -> list[tuple[int, int, Any]]:
-    """Requests (0), sightings (1) and new registrations (2) in the order of the file; first what was last seen before
-    the update."""
+    """Requests (0), sightings (1) and registrations (2) in the order of the file; first what was last seen before the
+    update, and what has happened since then."""
+    begin = case.update.frames[0]
     own = case.history.where(path=(STATE, RESULT))
-    earlier = own.before(case.update.frames[0])
+    earlier = own.before(begin)
     seen = [earlier.where(path=STATE)[-1:], earlier.where(path=RESULT)[-1:]]
-    seen.append(own[(own.frame >= case.update.frames[0]) & (own.frame < case.update.until)])
+    start = min([begin, *(frame for one in seen for frame in one.frame.tolist())])
+    if case.earlier and case.earlier[-1].frames[0] >= start:
+        # Nothing was seen since an earlier update: what it has left behind is not known.
+        seen, start = [], begin
+    seen.append(own[(own.frame >= begin) & (own.frame < case.update.until)])
     columns = ("frame", "path", "value", "how")
     items: list[tuple[int, int, Any]] = [(frame, 1, tuple(what)) for one in seen for frame, *what in one.each(*columns)]
-    items += [(frame, 0, (event, accepted)) for frame, event, accepted in _requests(case)]
-    items += [(frame, 2, None) for frame in case.registrations.where(operation="register").frame.tolist()]
+    items += [(frame, 0, (event, accepted)) for frame, event, accepted in _requests(case, start)]
+    registers = case.capture.of("registrations", case.update.endpoint).where(operation="register").frame
+    items += [(frame, 2, None) for frame in registers.tolist() if start <= frame < case.update.until]
     return sorted(items, key=lambda item: item[:2])
 
 
@@ -80,14 +117,14 @@ def _followed(case: Case, whole_from: float) -> list[Broken]:
         if kind == 2:
             tracker.reboot()
             continue
-        states = tracker.states
+        possible = tuple(sorted(tracker.statuses))
         if kind == 0:
             event, accepted = what
-            if accepted and event == Event.UPDATE and not tracker.explains(event):
-                broken.append(("request", frame, event, states))
+            if accepted and event in _EVENTS.values() and not tracker.explains(event):
+                broken.append(Broken("request", frame, event, possible))
             tracker.request(event, accepted=accepted)
         elif _known(*what[:2]) and not _saw(tracker, *what):
-            broken.append((what[0], frame, what[1], states))
+            broken.append(Broken(what[0], frame, what[1], possible))
     return broken
 
 

@@ -14,12 +14,13 @@ from lwm2m_lab.trace.rows import Rows
 __all__: list[str] = []
 
 FIRMWARE_VERSION, PKG_VERSION, STATE, RESULT = "/3/0/3", "/5/0/7", "/5/0/3", "/5/0/5"
+SOFTWARE_VERSION = "/3/0/19"
 
 
-def _check(id: str) -> Callable[[Body], Body]:
+def _check(id: str, *, after: tuple[str, ...] = ()) -> Callable[[Body], Body]:
     """Register a rule under the title and the clause that the version rule gives it."""
     one = VERSION_CHECKS[id]
-    return rule(one.id, one.title, clause=one.clause, certainty=one.certainty)
+    return rule(one.id, one.title, clause=one.clause, certainty=one.certainty, after=after)
 
 
 def _has_no_version(case: Case) -> list[int]:
@@ -31,7 +32,7 @@ def _has_no_version(case: Case) -> list[int]:
     return refused
 
 
-@_check("V1")
+@_check("V1", after=("F4", "F17", "F2", "F18", "G4"))
 def version_is_the_images(case: Case) -> Iterator[Conclusion]:
     """MUST of the change request; decided where the image says its version."""
     if case.update.outcome != "succeeded" or _has_no_version(case):
@@ -48,7 +49,23 @@ def version_is_the_images(case: Case) -> Iterator[Conclusion]:
         )
         return
     value, frame = str(read.last("value")), read.last("frame")
-    if info is None:
+    claimed = results.before(case.installs.first("frame", 0)).where(value=1)
+    software = case.values(SOFTWARE_VERSION).after(settled)
+    if len(claimed) and case.before(RESULT) != 1:
+        yield (
+            Verdict.INCONCLUSIVE,
+            f"/3/0/3 is {value}, and Update Result 1 stood in frame {claimed.first('frame')} already, before the "
+            "Execute: whether anything was installed is not shown",
+            [claimed.first("frame"), frame],
+        )
+    elif info is not None and value != info.version and software.last("value") == info.version:
+        yield (
+            Verdict.INCONCLUSIVE,
+            f"/3/0/3 is {value}, and /3/0/19 is {info.version}, the version in the image's header: where software is "
+            "told apart from firmware, the package may have held that alone",
+            [settled, frame, software.last("frame")],
+        )
+    elif info is None:
         yield (
             Verdict.INCONCLUSIVE,
             f"/3/0/3 is {value} after success, and the image does not say its version in a form the lab reads; the "
@@ -72,7 +89,7 @@ def _settled_versions(case: Case, settled: int) -> Rows:
     return case.values(FIRMWARE_VERSION).after(min(settled, back))
 
 
-@_check("V2")
+@_check("V2", after=("F3",))
 def change_without_success(case: Case) -> Iterator[Conclusion]:
     """The result was lost, or the device was updated by other means: a note, no violation."""
     before, after = case.update.firmware_version_before, case.update.firmware_version_after
@@ -176,3 +193,46 @@ def no_firmware_version(case: Case) -> Iterator[Conclusion]:
     frames = _has_no_version(case)
     if frames:
         yield Verdict.PASS, "the device has no /3/0/3 (4.04), so nothing has to be updated", frames
+
+
+@rule(
+    "F15",
+    "an update that succeeds changes something",
+    clause="LwM2M E.6 (change request): Firmware Version; ETS int-770, step 3.b",
+    after=("F4", "F17", "V1"),
+)
+def success_without_change(case: Case) -> Iterator[Conclusion]:
+    """Result 1 and the old version: power loss, roll-back, a wrong image; or the version that was there before."""
+    before, after, info = case.update.firmware_version_before, case.update.firmware_version_after, _info(case)
+    claimed = case.values(RESULT).where(value=1).first("frame")
+    if case.update.outcome != "succeeded" or before is None or after is None or claimed is None:
+        return
+    frame = case.values(FIRMWARE_VERSION).last("frame")
+    if before != after:
+        yield Verdict.PASS, f"/3/0/3 went from {before} to {after}", [frame]
+    elif info is None:
+        yield (
+            Verdict.INCONCLUSIVE,
+            f"Update Result is 1 and /3/0/3 is {after} as before: success without change, right if the image carries "
+            f"{after}, and the capture does not say what it carries",
+            [claimed, frame],
+        )
+    elif info == after:
+        yield (
+            Verdict.PASS,
+            f"the image carries {info}, the version that was there: the campaign changed nothing",
+            [frame],
+        )
+    else:
+        yield (
+            Verdict.FAIL,
+            f"Update Result is 1 and /3/0/3 is {after} as before, while the image carries {info}: it was rolled back, "
+            "or never ran",
+            [claimed, frame],
+        )
+
+
+def _info(case: Case) -> str | None:
+    """The version in the image's header."""
+    info = case.update.evidence.info
+    return None if info is None else info.version

@@ -6,7 +6,7 @@ to.
 
 from __future__ import annotations
 
-from tests.trace.triggers import blockwise, firmware, message, version
+from tests.trace.triggers import blockwise, firmware, message, object5, registration, server, version
 from tests.trace.triggers.trigger import Trigger
 
 __all__ = ["TRIGGERS", "Trigger"]
@@ -15,6 +15,9 @@ __all__ = ["TRIGGERS", "Trigger"]
 TRIGGERS: dict[str, Trigger] = {
     **message.TRIGGERS,
     **blockwise.TRIGGERS,
+    **object5.TRIGGERS,
     **firmware.TRIGGERS,
+    **server.TRIGGERS,
+    **registration.TRIGGERS,
     **version.TRIGGERS,
 }

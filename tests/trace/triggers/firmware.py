@@ -1,4 +1,4 @@
-"""Triggers of the rules of Object 5."""
+"""Triggers of the rules about devices in an update: the catalogue of failures from the field."""
 
 from __future__ import annotations
 
@@ -7,31 +7,20 @@ from tests.trace.triggers.trigger import Trigger
 __all__ = ["TRIGGERS"]
 
 HEALTHY = "ready\npush\ninstalled"
+PULL = "uri coap://192.0.2.3/fw.bin\npull /fw.bin"
+#: Supported protocols in TLV: instance 0 is 0 (CoAP), instance 1 is 1 (CoAPS).
+PROTOCOLS = "server > device CON GET /5/0/8\ndevice > server ACK 2.05 cf=11542 hex=8608410000410101\n"
+EMPTY_URI = "server > device CON PUT /5/0/1 cf=0 text=''\ndevice > server ACK 2.04\n"
+GET_CUT = "device > repository CON GET /images 2:0/0/1024\nrepository > device ACK 4.04"
+#: 1196 bytes in TLV, called opaque.
+WRAPPED = """
+server > device CON PUT /5/0/0 1:0/1/1024 cf=42 hex=d00004a8{}
+device > server ACK 2.31 1:0/1/1024
+server > device CON PUT /5/0/0 1:1/0/1024 cf=42 172B
+device > server ACK 2.04 1:1/0/1024
+""".format("5a" * 1020)
+
 TRIGGERS = {
-    "O5": Trigger(
-        "State 3 without an Execute, where no automatic update exists",
-        "ready\npush\nnotify /5/0/3 2\nnotify /5/0/3 3",
-        quiet=(HEALTHY,),
-    ),
-    "T26": Trigger(
-        "an Execute is accepted in Idle",
-        "ready\nimage 2000 raw\npush final=4.13\nread /5/0/5 2\nread /5/0/3 0\nexecute",
-        quiet=(HEALTHY, "ready\npush 0\nnotify /5/0/3 1\nexecute code=4.05"),
-    ),
-    "F1": Trigger(
-        "State was last told as 1 and is read as 2",
-        "ready\npush\nnotify /5/0/3 1\nread /5/0/3 2",
-        verdict="PASS",
-        party="server",
-        quiet=(HEALTHY,),
-    ),
-    "F2": Trigger(
-        "the device registers again, and nobody asks for State or Update Result",
-        "ready\npush\nnotify /5/0/3 2\nexecute\nwait 10\nregister\nread /3/0/3 2.1.0",
-        party="server",
-        certainty="suspected",
-        quiet=(HEALTHY,),
-    ),
     "F3": Trigger(
         "State 0 and Update Result 0 after the reboot",
         "ready\npush\ninstalled 2.1.0 0",
@@ -51,29 +40,42 @@ TRIGGERS = {
         certainty="suspected",
         quiet=(HEALTHY,),
     ),
+    "F7": Trigger("Update Result 8 with State 2", "ready\npush\ninstalled 1.0.0 8 2", verdict="PASS", quiet=(HEALTHY,)),
+    "F8": Trigger(
+        "Update Result 5 becomes 0 by itself",
+        "ready\npush\nnotify /5/0/5 5\nread /5/0/3 0\nread /5/0/5 0",
+        quiet=(
+            HEALTHY,
+            "ready\npush\nnotify /5/0/5 5\nread /5/0/3 0\nread /5/0/5 5",
+            f"ready\npush\nnotify /5/0/5 5\nread /5/0/3 0\n{EMPTY_URI}read /5/0/5 0",
+        ),
+    ),
+    "F9": Trigger(
+        "an empty Package URI begins a download",
+        f"ready\n{EMPTY_URI}notify /5/0/3 1\nread /5/0/5 0\npush",
+        quiet=(f"ready\n{EMPTY_URI}read /5/0/3 0\npush\ninstalled", HEALTHY),
+    ),
     "F10": Trigger(
         "the path of the GET is the beginning of the one written",
-        "ready\nuri coap://192.0.2.3/images/fw.bin\n"
-        "device > repository CON GET /images 2:0/0/1024\nrepository > device ACK 4.04",
-        quiet=("ready\nuri coap://192.0.2.3/fw.bin\npull /fw.bin\ninstalled",),
+        f"ready\nuri coap://192.0.2.3/images/fw.bin\n{GET_CUT}",
+        quiet=(f"ready\n{PULL}\ninstalled", "ready\nuri coap://192.0.2.3/images\n" + GET_CUT),
     ),
-    "F11": Trigger(
-        "the repository answers 4.04 to the URI that was written",
-        "ready\nuri coap://192.0.2.3/fw.bin\ndevice > repository CON GET /fw.bin\nrepository > device ACK 4.04",
-        party="repository",
-        quiet=("ready\nuri coap://192.0.2.3/fw.bin\npull /fw.bin\ninstalled",),
+    "F13": Trigger(
+        "Update Result 9 for coaps, which is in the list",
+        f"ready\n{PROTOCOLS}uri coaps://192.0.2.3/fw.bin\nnotify /5/0/5 9\nread /5/0/3 0",
+        certainty="suspected",
+        quiet=(f"ready\n{PROTOCOLS}uri https://192.0.2.3/fw.bin\nnotify /5/0/5 9\nread /5/0/3 0", HEALTHY),
     ),
-    "F22": Trigger(
-        "Update Result 10 of an Object 5 declared as 1.0",
-        """
-        register version=1.0 lwm2m=1.0
-        observe /5/0/3 0
-        observe /5/0/5 0
-        push
-        notify /5/0/3 2
-        execute /5/0/10
-        notify /5/0/5 10
-        """,
-        quiet=("ready\npush\nnotify /5/0/3 2\nexecute /5/0/10\nnotify /5/0/5 10", HEALTHY),
+    "F14": Trigger(
+        "a TLV header around the image, called opaque",
+        f"ready\n{WRAPPED}",
+        party="server",
+        quiet=(HEALTHY,),
+    ),
+    "F20": Trigger(
+        "State begins at 1 and is 3 before the Execute",
+        "register\nread /5/0/3 1\nread /5/0/5 0\npush 0\nread /5/0/3 2\npush 1-2\nread /5/0/3 3\nexecute",
+        certainty="suspected",
+        quiet=(HEALTHY,),
     ),
 }

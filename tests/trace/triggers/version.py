@@ -37,4 +37,9 @@ TRIGGERS = {
         verdict="PASS",
         quiet=(HEALTHY,),
     ),
+    "F15": Trigger(
+        "success, the old version, and an image that carries another",
+        "ready\npush\ninstalled 1.0.0",
+        quiet=(HEALTHY, "ready\nimage 3000 1.0.0\npush\ninstalled 1.0.0"),
+    ),
 }
