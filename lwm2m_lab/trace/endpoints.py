@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from lwm2m_lab.spec.objects import OBJECT_VERSION_OF_LWM2M
+from lwm2m_lab.trace.peers import ends
 from lwm2m_lab.wire import Columns, coap, links
 
 __all__ = ["REGISTRATION_COLUMNS", "build_registrations", "device_of", "name_endpoints", "owners"]
@@ -60,7 +64,7 @@ def _registration(columns: Columns, exchanges: pd.DataFrame, at: int, path: str)
         "frame": int(exchanges["frame"].iat[at]),
         "time": float(exchanges["time"].iat[at]),
         "endpoint": query.get("ep") or None,
-        "address": columns.text("src", request),
+        "address": columns.categories["src"][exchanges["_src"].iat[at]],
         "operation": operation,
         "accepted": None if answered is None else answered.startswith("2."),
         "lifetime": int(query["lt"]) if query.get("lt", "").isdecimal() else None,
@@ -117,21 +121,59 @@ def _is_managed(path: str) -> bool:
 
 
 def name_endpoints(columns: Columns, exchanges: pd.DataFrame, registrations: pd.DataFrame) -> list[str]:
-    """The endpoint of each exchange: who registered from that address last, else who did so first, else the address."""
+    """The endpoint of each exchange: who registered from that address last, else who did so first, else the address.
+
+    In a DTLS session it is who registered in that session, wherever it went from there; where nobody did, who
+    registered elsewhere under the same PSK identity, or the identity itself.
+    """
     addresses = columns.categories["src"]
-    known: dict[str, tuple[list[float], list[str]]] = {}
+    device, time = exchanges["_device"].to_numpy(), exchanges["time"].to_numpy()
+    session = columns.session[exchanges["_row"].to_numpy()].astype(np.int64)
+    told: dict[int, tuple[list[float], list[str]]] = {}
+    at_frame = dict(zip(exchanges["frame"].tolist(), zip(device.tolist(), session.tolist(), strict=True), strict=True))
     for row in registrations.itertuples():
         if row.endpoint != row.address and row.operation != "deregister":
-            times, names = known.setdefault(str(row.address), ([], []))
-            times.append(float(row.time))
-            names.append(str(row.endpoint))
-    device, time = exchanges["_device"].to_numpy(), exchanges["time"].to_numpy()
-    named = np.array(addresses, object)[device] if len(device) else np.zeros(0, object)
-    for address, (times, names) in known.items():
-        here = np.nonzero(device == addresses.index(address))[0]
-        at = np.searchsorted(np.array(times), time[here], side="right") - 1
-        named[here] = np.array(names, object)[np.maximum(at, 0)]
+            address, within = at_frame[row.frame]
+            for place in (address, _place(within)) if within >= 0 else (address,):
+                times, names = told.setdefault(place, ([], []))
+                times.append(float(row.time))
+                names.append(str(row.endpoint))
+    named = np.array([*addresses, None], object)[device]
+    place = np.where(np.isin(_place(session), list(told)) & (session >= 0), _place(session), device)
+    for number, here in _places(place):
+        if number in told:
+            times, names = told[number]
+            at = np.searchsorted(np.array(times), time[here], side="right") - 1
+            named[here] = np.array(names, object)[np.maximum(at, 0)]
+    _name_by_identity(columns, named, np.where(place < 0, -1, session), told)
     return [str(name) for name in named]
+
+
+def _place(session: Any) -> Any:
+    """A DTLS session as a number that no address has."""
+    return -2 - session
+
+
+def _places(place: Ints) -> Iterator[tuple[int, Ints]]:
+    """Each place with the exchanges there."""
+    order = np.argsort(place, kind="stable")
+    numbers, starts = np.unique(place[order], return_index=True)
+    bounds = [*starts.tolist(), len(order)]
+    for at, number in enumerate(numbers.tolist()):
+        yield number, order[bounds[at] : bounds[at + 1]]
+
+
+def _name_by_identity(
+    columns: Columns, named: NDArray[np.object_], session: Ints, told: Mapping[int, tuple[list[float], list[str]]]
+) -> None:
+    """Name what was said in sessions without a registration; an identity that several devices share names none."""
+    known: dict[str | None, set[str]] = {}
+    for number, one in enumerate(columns.sessions):
+        known.setdefault(one.identity, set()).update(told.get(_place(number), ([], []))[1])
+    for number, here in _places(session):
+        identity = columns.sessions[number].identity if number >= 0 else None
+        if identity and len(known[identity]) <= 1:
+            named[here] = next(iter(known[identity]), identity)
 
 
 def owners(columns: Columns, exchanges: pd.DataFrame) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
@@ -144,7 +186,7 @@ def owners(columns: Columns, exchanges: pd.DataFrame) -> tuple[NDArray[np.object
     if not len(exchanges):
         return nobody, np.zeros(columns.rows, bool)
     rows = np.arange(columns.rows)
-    src, dst = columns["src"].astype(np.int64), columns["dst"].astype(np.int64)
+    src, dst = (one.astype(np.int64) for one in ends(columns))
     _, pair = np.unique(np.minimum(src, dst) << 32 | np.maximum(src, dst), return_inverse=True)
     asked = exchanges["_row"].to_numpy()
     key = pair[asked] * (columns.rows + 1) + asked

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lwm2m_lab.trace.peers import ends
 from lwm2m_lab.wire import Columns
 
 __all__ = [
@@ -71,7 +72,8 @@ def first_copies(columns: Columns, rows: Ints) -> tuple[Ints, Ints, Ints]:
 
 def copy_groups(columns: Columns, rows: Ints) -> tuple[Ints, NDArray[np.bool_]]:
     """The rows with the copies of one message next to each other, and where a new message begins."""
-    key = group_codes(*(columns[name][rows] for name in ("src", "dst", "mid", "code", "token")))
+    peers = (one[rows] for one in ends(columns))
+    key = group_codes(*peers, *(columns[name][rows] for name in ("mid", "code", "token")))
     order = np.argsort(key, kind="stable")
     key, ordered = key[order], rows[order]
     time = columns["time"][ordered]
@@ -118,8 +120,9 @@ def build_exchanges(columns: Columns) -> tuple[pd.DataFrame, pd.DataFrame]:
     both = np.concatenate([requests, responses])
     split = len(requests)
     # A response carries the token back the other way: the same endpoints with source and destination swapped.
-    near = np.concatenate([columns["src"][requests], columns["dst"][responses]])
-    far = np.concatenate([columns["dst"][requests], columns["src"][responses]])
+    src, dst = ends(columns)
+    near = np.concatenate([src[requests], dst[responses]])
+    far = np.concatenate([dst[requests], src[responses]])
     by_token = group_codes(near, far, columns["token"][both])
     by_mid = group_codes(by_token, columns["mid"][both])
     piggybacked = kind[responses] == 2
@@ -149,14 +152,14 @@ def _first_responses(matched: Ints, responses: Ints, count: int) -> Ints:
 
 
 def _table(columns: Columns, requests: Ints, copies: Ints) -> pd.DataFrame:
-    time = seconds(columns)
+    time, (src, dst) = seconds(columns), ends(columns)
     table = pd.DataFrame(
         {
             "frame": columns["frame"][requests],
             "time": time[requests],
             "_row": requests,
-            "_src": columns["src"][requests],
-            "_dst": columns["dst"][requests],
+            "_src": src[requests],
+            "_dst": dst[requests],
             "_code": columns["code"][requests],
             "_type": columns["type"][requests],
             "_path": columns["uri_path"][requests],
