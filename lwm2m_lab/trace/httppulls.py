@@ -17,7 +17,7 @@ from lwm2m_lab.wire.http import HttpExchange
 
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
-    from lwm2m_lab.trace.deliveries import Delivery
+    from lwm2m_lab.trace.delivery import Delivery
 
 __all__ = ["add_http_pulls", "image_of"]
 

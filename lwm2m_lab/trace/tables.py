@@ -98,7 +98,7 @@ class Tables:
 
     @functools.cached_property
     def _blocks(self) -> pd.DataFrame:
-        return transfers.build_blocks(self.columns, self._wire[0])
+        return transfers.build_blocks(self.columns, *self._wire)
 
     @functools.cached_property
     def blocks(self) -> pd.DataFrame:
@@ -178,7 +178,8 @@ class Tables:
     @functools.cached_property
     def _block_of(self) -> Any:
         found = np.full(len(self._wired), -1, np.int64)
-        found[self._blocks["_exchange"].to_numpy().astype(np.int64)] = np.arange(len(self._blocks))
+        exchange = self._blocks["_exchange"].to_numpy().astype(np.int64)
+        found[exchange[exchange >= 0]] = np.nonzero(exchange >= 0)[0]
         return found
 
     def block_rows(self, positions: Sequence[int]) -> Rows:

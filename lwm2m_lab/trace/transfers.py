@@ -1,7 +1,8 @@
 """Block-wise transfers: which blocks make one body, what is missing, and the body itself.
 
-A transfer is keyed by sender, receiver, path, query and Content-Format; a block 0 after another block begins the next
-one (RFC 7959, 2.5). Blocks are placed by their offset, so that a smaller block size in the middle changes nothing.
+A transfer is keyed by device, peer, direction, path, query, Content-Format, ETag and Request-Tag; a block 0 after
+another block begins the next one (RFC 7959, 2.5). Blocks are placed by their offset, so that a smaller block size in
+the middle changes nothing, and a download that goes on elsewhere with the same ETag is one.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lwm2m_lab.trace.exchanges import group_codes
-from lwm2m_lab.wire import Columns, values
+from lwm2m_lab.trace.exchanges import group_codes, seconds
+from lwm2m_lab.wire import Columns, coap, values
 
 __all__ = ["BLOCK_COLUMNS", "TRANSFER_COLUMNS", "body_of", "build_blocks", "build_transfers"]
 
@@ -28,30 +29,54 @@ TRANSFER_COLUMNS = (
     "body_sha256", "image_sha256", "retransmissions", "final_code", "goodput",
 )  # fmt: skip
 Ints = NDArray[np.int64]
-_GET = 1
+_GET, _FETCH = _FETCHING = 1, 5
+_REQUEST_TAG = 292
+#: Bodies in which Request-Tags are looked for; more that go back are no server but an attack.
+MOST_LOOKED_INTO = 1000
 
 
-def build_blocks(columns: Columns, exchanges: pd.DataFrame) -> pd.DataFrame:
-    """One row a block that carries payload: Block1 in requests, Block2 in responses to GET."""
-    parts = [_block_rows(columns, exchanges, kind) for kind in ("block1", "block2")]
+def build_blocks(columns: Columns, exchanges: pd.DataFrame, notifications: pd.DataFrame) -> pd.DataFrame:
+    """One row a block that carries payload: Block1 in requests, Block2 in responses and notifications."""
+    further = _notified(columns, exchanges, notifications)
+    parts = [_sent(columns, exchanges), _fetched(columns, exchanges), further]
     table = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     if not len(table):
         return table.assign(transfer=[])
-    table["transfer"] = _numbered(table)
+    table["transfer"] = _numbered(columns, table)
     return table.sort_values(["transfer", "frame"], kind="stable", ignore_index=True)
 
 
-def _block_rows(columns: Columns, exchanges: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """The blocks of one kind, in the order of the file."""
-    if kind == "block1":
-        chosen = exchanges[(exchanges["block1_num"] >= 0).to_numpy() & (exchanges["_code"] != _GET).to_numpy()]
-        carrier = chosen["_row"].to_numpy()
-    else:
-        response = exchanges["_response"].to_numpy()
-        number = np.where(response >= 0, columns["block2_num"][response], -1) if len(columns["frame"]) else response
-        success = exchanges["_response_code"].between(64, 95).to_numpy()
-        chosen = exchanges[(number >= 0) & success & (exchanges["_code"] == _GET).to_numpy()]
-        carrier = chosen["_response"].to_numpy()
+def _sent(columns: Columns, exchanges: pd.DataFrame) -> pd.DataFrame:
+    """The blocks in requests."""
+    chosen = exchanges[(exchanges["block1_num"] >= 0).to_numpy() & (exchanges["_code"] != _GET).to_numpy()]
+    return _block_rows(columns, "block1", chosen, chosen["_row"].to_numpy(), chosen.index.to_numpy())
+
+
+def _fetched(columns: Columns, exchanges: pd.DataFrame) -> pd.DataFrame:
+    """The blocks in responses to GET and FETCH."""
+    response = exchanges["_response"].to_numpy()
+    number = np.where(response >= 0, columns["block2_num"][response], -1) if len(columns["frame"]) else response
+    success = exchanges["_response_code"].between(64, 95).to_numpy()
+    chosen = exchanges[(number >= 0) & success & exchanges["_code"].isin(_FETCHING).to_numpy()]
+    return _block_rows(columns, "block2", chosen, chosen["_response"].to_numpy(), chosen.index.to_numpy())
+
+
+def _notified(columns: Columns, exchanges: pd.DataFrame, notifications: pd.DataFrame) -> pd.DataFrame:
+    """The first blocks in notifications; the others are fetched with GET (RFC 7959, 2.6)."""
+    rows = notifications["_row"].to_numpy().astype(np.int64)
+    here = (columns["block2_num"][rows] >= 0) & (columns["code"][rows] >> 5 == 2)
+    rows = rows[here]
+    chosen = exchanges.iloc[notifications["_exchange"].to_numpy().astype(np.int64)[here]].copy()
+    # A notification answers no request of its own: it is request and response in one.
+    chosen["frame"] = chosen["response_frame"] = columns["frame"][rows]
+    chosen["time"] = chosen["response_time"] = seconds(columns)[rows]
+    chosen["response_code"] = np.array(columns.categories["code"], object)[columns["code"][rows]]
+    chosen["_copies"], chosen["retransmissions"] = 1, 0
+    return _block_rows(columns, "block2", chosen, rows, np.full(len(rows), -1))
+
+
+def _block_rows(columns: Columns, kind: str, chosen: pd.DataFrame, carrier: Ints, positions: Ints) -> pd.DataFrame:
+    """The blocks that the rows `carrier` carry, for the exchanges `chosen`."""
     num = columns[f"{kind}_num"][carrier].astype(np.int64)
     size = columns[f"{kind}_size"][carrier].astype(np.int64)
     sender, receiver = ("_src", "_dst") if kind == "block1" else ("_dst", "_src")
@@ -74,21 +99,32 @@ def _block_rows(columns: Columns, exchanges: pd.DataFrame, kind: str) -> pd.Data
             "response_code": chosen["response_code"].to_numpy(),
             "expected": columns["size1" if kind == "block1" else "size2"][carrier],
             "_carrier": carrier,
-            "_exchange": chosen.index.to_numpy(),
+            "_exchange": positions,
             "_sender": chosen[sender].to_numpy(),
             "_receiver": chosen[receiver].to_numpy(),
+            "_device": chosen["_device"].to_numpy(),
             "_path": chosen["_path"].to_numpy(),
             "_query": chosen["_query"].to_numpy(),
             "_form": columns["content_format"][carrier] if kind == "block1" else np.full(len(carrier), -1),
-            "_etag": columns["etag"][carrier] if kind == "block2" else np.full(len(carrier), -1),
+            "_etag": columns["etag"][carrier],
         }
     )
 
 
-def _numbered(blocks: pd.DataFrame) -> Ints:
-    """The transfer that each block belongs to, numbered by their first frames."""
-    keys = [blocks[name].to_numpy() for name in ("_sender", "_receiver", "_path", "_query", "_form")]
-    key = group_codes(blocks["kind"].to_numpy() == "block2", *keys)
+def _numbered(columns: Columns, blocks: pd.DataFrame) -> Ints:
+    """The transfer that each block belongs to, numbered by their first frames.
+
+    Blocks of one body have the same device, at whatever address, the same peer, path, query and Content-Format, the
+    same ETag and Request-Tag; a block 0 after another block begins the next body.
+    """
+    # The device by its name, the peer by its address: who moves is the device.
+    device, sender, receiver = (blocks[name].to_numpy() for name in ("_device", "_sender", "_receiver"))
+    peer = np.where(sender == device, receiver, sender)
+    keys = [blocks[name].to_numpy() for name in ("_path", "_query", "_form")]
+    fetched = blocks["kind"].to_numpy() == "block2"
+    key = group_codes(fetched, pd.factorize(blocks["endpoint"])[0], sender == device, peer, *keys)
+    key = group_codes(key, _etags(key, blocks))
+    key = group_codes(key, _request_tags(columns, key, blocks))
     order = np.lexsort((blocks["frame"].to_numpy(), key))
     sorted_key, num = key[order], blocks["num"].to_numpy()[order]
     more = blocks["more"].to_numpy()[order]
@@ -105,6 +141,49 @@ def _numbered(blocks: pd.DataFrame) -> Ints:
     result = np.empty(len(order), np.int64)
     result[order] = rank[number]
     return result
+
+
+def _etags(key: Ints, blocks: pd.DataFrame) -> Ints:
+    """The ETag of each block; one that has none has that of the block before it, else of the one behind it."""
+    etag: Ints = blocks["_etag"].to_numpy().astype(np.int64)
+    if (etag < 0).all():
+        return etag
+    order = np.lexsort((blocks["frame"].to_numpy(), key))
+    sorted_key, at = key[order], np.arange(len(order))
+    known = etag[order] >= 0
+    before = np.maximum.accumulate(np.where(known, at, 0))
+    behind = np.minimum.accumulate(np.where(known, at, len(at) - 1)[::-1])[::-1]
+    holder = np.where(known[before] & (sorted_key[before] == sorted_key), before, behind)
+    result = np.empty_like(etag)
+    result[order] = np.where(sorted_key[holder] == sorted_key, etag[order][holder], -1)
+    return result
+
+
+def _request_tags(columns: Columns, key: Ints, blocks: pd.DataFrame) -> Ints:
+    """A number for each Request-Tag (RFC 9175), looked for where blocks do not go on; elsewhere it tells nothing."""
+    tags = np.full(len(blocks), -1, np.int64)
+    order = np.lexsort((blocks["frame"].to_numpy(), key))
+    sorted_key = key[order]
+    back = np.append(False, (np.diff(sorted_key) == 0) & (np.diff(blocks["num"].to_numpy()[order]) <= 0))
+    back &= (blocks["kind"].to_numpy() == "block1")[order]
+    carrier = blocks["_carrier"].to_numpy()
+    known: dict[bytes, int] = {}
+    # One block of those tells whether this sender has Request-Tags at all.
+    groups, told = np.unique(sorted_key[back], return_index=True)
+    told = np.nonzero(back)[0][told]
+    for group, first in list(zip(groups.tolist(), told.tolist(), strict=True))[:MOST_LOOKED_INTO]:
+        if _request_tag(columns, int(carrier[order[first]])) is None:
+            continue
+        begin, end = np.searchsorted(sorted_key, [group, group + 1])
+        for at in order[begin:end].tolist():
+            tag = _request_tag(columns, int(carrier[at]))
+            tags[at] = -1 if tag is None else known.setdefault(tag, len(known))
+    return tags
+
+
+def _request_tag(columns: Columns, row: int) -> bytes | None:
+    found = coap.decode(columns.datagram(row)).values(_REQUEST_TAG)
+    return found[0] if found else None
 
 
 def _useful(blocks: pd.DataFrame) -> pd.DataFrame:

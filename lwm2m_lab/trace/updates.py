@@ -11,7 +11,7 @@ import pandas as pd
 
 from lwm2m_lab.spec.objects import UpdateResult
 from lwm2m_lab.trace import deliveries
-from lwm2m_lab.trace.deliveries import Delivery
+from lwm2m_lab.trace.delivery import Delivery
 from lwm2m_lab.trace.rows import Rows
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from lwm2m_lab.spec.objects import State, UpdateResult
-from lwm2m_lab.trace.deliveries import uri_target
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.following import RESULT, STATE
 from lwm2m_lab.trace.findings.registry import Conclusion, Said, Verdict, rule
+from lwm2m_lab.trace.pulls import uri_target
 
 __all__: list[str] = []
 
