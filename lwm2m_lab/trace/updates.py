@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from lwm2m_lab.trace.capture import Capture
+    from lwm2m_lab.trace.cost import Cost
     from lwm2m_lab.trace.measures import Measures
+    from lwm2m_lab.trace.radio import RadioModel
 
 __all__ = ["UPDATE_FIELDS", "Update", "accepted_installs", "build_updates"]
 
@@ -102,6 +104,46 @@ class Update:
         from lwm2m_lab.trace.measures import measure_update
 
         return measure_update(self, rtt0_s=rtt0_s, down_bps=down_bps, up_bps=up_bps)
+
+    def cost(
+        self,
+        *,
+        model: str | RadioModel = "nb-iot",
+        price_per_mb: float | None = None,
+        nat_timeout_s: float | None = None,
+        psm: float | None = None,
+        edrx: float | None = None,
+    ) -> Cost:
+        """Bytes on the air by layer, radio and energy by a model, money, and the gaps in which doors close.
+
+        Parameters
+        ----------
+        model : {"nb-iot", "lte-m"} or RadioModel
+            Powers, rates and timers of the radio; `lwm2m_lab.trace.radio` says where the numbers come from.
+        price_per_mb : float, optional
+            Of 1 000 000 bytes, in any currency.
+        nat_timeout_s : float, optional
+            Seconds after which a NAT forgets a silent UDP flow.
+        psm : float, optional
+            Seconds that the device listens after its connection has ended (T3324), then sleeps.
+        edrx : float, optional
+            Seconds of the paging cycle.
+
+        Raises
+        ------
+        BadInput
+            For a number that is negative or a model that is unknown.
+
+        Examples
+        --------
+        >>> import lwm2m_lab as lab
+        >>> cost = lab.push(size=20_000).update().cost(price_per_mb=0.5)
+        >>> cost.total_bytes, round(cost.price, 4)
+        (22483, 0.0112)
+        """
+        from lwm2m_lab.trace.cost import cost_of
+
+        return cost_of(self, model=model, price_per_mb=price_per_mb, nat_timeout_s=nat_timeout_s, psm=psm, edrx=edrx)
 
     def plot(self) -> Figure:
         """Draw the version chart of this update."""
