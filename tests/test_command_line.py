@@ -93,6 +93,58 @@ def test_explain_of_encrypted_traffic(capsys: pytest.CaptureFixture[str]) -> Non
     assert f"encrypted: {lab.read('anjay-dtls-psk').encrypted_records} records" in out
 
 
+KEY = "00112233445566778899aabbccddeeff"
+
+
+def test_keys_open_dtls(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By identity, for any identity, from a file; on every command that reads a capture."""
+    path, file = str(path_of("anjay-dtls-psk")), tmp_path / "keys"
+    file.write_text(f"other:00\n\nh1-device-identity:{KEY}\n")
+    for given in (["--psk", f"h1-device-identity:{KEY}"], ["--psk", f":{KEY}"], ["--psk-file", str(file)]):
+        assert main(["explain", path, *given]) == 0
+        assert "/3/0/3 went from 3.13.1 to 3.14.0" in capsys.readouterr().out
+        assert main(["messages", path, *given]) == 0
+        assert capsys.readouterr().out.count("\n") == 67
+        assert main(["triage", path, *given]) == 0
+        assert "encrypted" not in capsys.readouterr().out
+
+
+def test_a_wrong_key_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is said to be wrong, and never repeated."""
+    wrong = KEY[::-1]
+    assert main(["explain", str(path_of("anjay-dtls-psk")), "--psk", f"h1-device-identity:{wrong}"]) == 0
+    out, err = capsys.readouterr()
+    assert "'h1-device-identity' in DTLS (TLS_PSK_WITH_AES_128_CCM_8): the key is wrong" in out
+    assert main(["explain", str(path_of("anjay-dtls-psk")), "--json", "--psk", f":{wrong}"]) == 0
+    assert wrong not in out + err + "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize("option", ["--psk", "--psk-file", "--keylog"])
+@pytest.mark.parametrize("text", [KEY, f"id:{KEY}0", f"{KEY}:id", "id:", "id:zz"])
+def test_malformed_keys(option: str, text: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One sentence, which says where but never repeats what may be a key."""
+    given = text
+    if option != "--psk":
+        (tmp_path / "file").write_text(f"\n{text}\n")
+        given = str(tmp_path / "file")
+    assert main(["explain", str(path_of("anjay-dtls-psk")), option, given]) == 2
+    out, err = capsys.readouterr()
+    assert err.count("\n") == 1
+    assert "expected" in err
+    assert KEY not in out + err
+    for missing in (tmp_path / "nowhere", tmp_path):
+        if option != "--psk":
+            assert main(["explain", str(path_of("anjay-dtls-psk")), option, str(missing)]) == 2
+            assert "cannot be read" in capsys.readouterr().err
+
+
+def test_a_key_log_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """What s_client wrote beside a session opens it."""
+    data = pathlib.Path(__file__).parent / "wire" / "data" / "openssl-ecdhe-ccm8"
+    assert main(["messages", f"{data}.pcapng", "--keylog", f"{data}.keylog"]) == 0
+    assert capsys.readouterr().out.count("/5/0/3") == 2
+
+
 def test_every_capture_beside_the_checkout_can_be_explained(
     shared: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -68,10 +68,12 @@ class Explanation:
         encrypted = f"encrypted: {capture.encrypted_records} records"
         if not capture.columns.rows:
             if capture.encrypted_records:
-                return f"{encrypted}; the key (or a key log) of the session would show what they carry."
+                return f"{encrypted}: {_closed(capture)}; the right key (or a key log) would show what they carry."
             return f"No CoAP message in {capture.columns.packets} packets."
         if capture.encrypted_records:
-            return f"No firmware update in {capture.columns.rows} clear CoAP messages; {encrypted}."
+            return (
+                f"No firmware update in {capture.columns.rows} readable CoAP messages; {encrypted}: {_closed(capture)}."
+            )
         return f"No firmware update in {capture.columns.rows} CoAP messages: no Write to /5/0/0 or /5/0/1."
 
     def to_dict(self, *, all_findings: bool = False) -> dict[str, Any]:
@@ -117,6 +119,18 @@ class Explanation:
         if not self.updates:
             sentences = f"<p><b>{html.escape(self._nothing())}</b></p>"
         return f"<p>{text}</p>{sentences}{_findings_html(self.problems)}"
+
+
+def _closed(capture: Capture) -> str:
+    """Who speaks in the DTLS sessions that stayed closed, and why they did, in a few words."""
+    closed = [one for one in capture.columns.sessions if not one.opened]
+    told = {(one.identity, one.suite, one.reason): None for one in closed}
+    parts = []
+    for identity, suite, reason in [*told][:3]:
+        who = "a DTLS session" if identity is None else f"{identity!r} in DTLS"
+        parts.append(f"{who}{f' ({suite})' if suite else ''}: {reason}")
+    more = [f"{len(told) - 3} more kinds"] if len(told) > 3 else []
+    return "; ".join([*parts, *more]) or "single records did not authenticate"
 
 
 def _findings_html(findings: tuple[Finding, ...]) -> str:

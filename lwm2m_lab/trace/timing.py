@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lwm2m_lab.trace.exchanges import EXCHANGE_LIFETIME, copy_groups, group_codes, last_before
+from lwm2m_lab.trace.peers import ends
 from lwm2m_lab.wire import Columns
 
 __all__ = ["HEADERS", "build_timing", "host_codes", "wire_bytes"]
@@ -53,7 +54,7 @@ def _dtls_bytes(columns: Columns, length: Ints) -> Ints:
         session = columns.sessions[number]
         here = np.nonzero(columns.session == number)[0]
         names = columns.categories["src"]
-        from_client = np.array([name == session.client for name in names], bool)[columns["src"][here]]
+        from_client = np.array([name != session.server for name in names], bool)[columns["src"][here]]
         cids = session.server_cid, session.client_cid
         # A Connection ID is followed by the inner content type; an empty one leaves the record as it was.
         extra = [1 + len(cid) // 2 if cid else 0 for cid in cids]
@@ -161,8 +162,8 @@ def _answers(columns: Columns, exchanges: pd.DataFrame) -> tuple[Ints, Ints]:
     """Rows of acknowledgements and resets, and which exchange each answers."""
     acks = np.nonzero(columns["type"] >= _ACK)[0]
     asked = exchanges["_row"].to_numpy()
-    near = np.concatenate([columns["src"][asked], columns["dst"][acks]])
-    far = np.concatenate([columns["dst"][asked], columns["src"][acks]])
+    src, dst = ends(columns)
+    near, far = np.concatenate([src[asked], dst[acks]]), np.concatenate([dst[asked], src[acks]])
     key = group_codes(near, far, columns["mid"][np.concatenate([asked, acks])])
     owner = last_before(key[: len(asked)], asked, key[len(asked) :], acks)
     row = asked[np.maximum(owner, 0)]

@@ -122,31 +122,33 @@ def time_stamps(capture: Capture, seen: Survey) -> Iterator[Lack]:
 
 
 def encrypted(capture: Capture, seen: Survey) -> Iterator[Lack]:
-    """DTLS without a key, or without its handshake."""
+    """DTLS without its key, or without its handshake."""
     if not capture.encrypted_records:
         return
     weight: Weight = "stops" if not capture._updates else "limits"
+    closed = [one for one in capture.columns.sessions if one.records > one.decrypted]
+    asked, unseen = [one for one in closed if one.suite], [one for one in closed if not one.suite]
     found = f"{capture.encrypted_records} records could not be decrypted"
-    pairs = _conversations([flow for flow in seen.flows if flow.dtls])
-    opened = [pair for pair in pairs if any(flow.client_hello and flow.dtls for flow in pair)]
-    closed = [pair for pair in pairs if pair not in opened]
-    if opened:
-        hellos = tuple(min(flow.client_hello for flow in pair if flow.client_hello) for pair in opened)
+    if asked:
+        reasons = dict.fromkeys(
+            f"{'' if one.identity is None else f'identity {one.identity!r}, '}{one.suite}: {one.reason}"
+            for one in asked
+        )
         yield Lack(
             "encrypted",
             weight,
-            f"{found}; the handshake of {_number(len(opened), 'session')} is there",
-            hellos[:6],
-            "give the device's pre-shared key, or a key log of the session; a suite with forward secrecy (ECDHE) "
-            "needs the key log",
+            f"{found}; the handshake of {_number(len(asked), 'session')} is there ({'; '.join([*reasons][:3])})",
+            tuple(one.first_frame for one in asked[:6]),
+            "give the device's pre-shared key (--psk ID:HEX), or a key log of the session (--keylog FILE); a suite "
+            "with forward secrecy (ECDHE) needs the key log",
         )
-    if closed:
+    if unseen:
         yield Lack(
             "encrypted, without handshake",
             weight,
-            f"{found if not opened else _number(len(closed), 'session') + ' began before the capture'}; "
+            f"{found if not asked else _number(len(unseen), 'session') + ' began before the capture'}; "
             "without its handshake a pre-shared key opens nothing",
-            tuple(pair[0].first_frame for pair in closed[:6]),
+            tuple(one.first_frame for one in unseen[:6]),
             "start the capture first, then restart the device or let it register anew; a key log with a Connection ID "
             "does not help without the handshake either",
         )
