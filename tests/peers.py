@@ -67,7 +67,7 @@ class Session:
         self.packets: list[Packet] = []
         self.now, self.mid, self.device = 1_700_000_000.0, 100, DEVICE
         self.observed: dict[str, bytes] = {}
-        self.image = image()
+        self.image, self.sequence = image(), 1
         #: The last datagram from one address to another, and the last request.
         self.last: dict[tuple[Address, Address], Message] = {}
         self.asked: dict[tuple[Address, Address], Message] = {}
@@ -228,9 +228,9 @@ class Session:
         """observe /5/0/3 0."""
         self.observe(path, value)
 
-    def do_notify(self, path: str, value: str, *, sequence: str = "2") -> None:
+    def do_notify(self, path: str, value: str, *, sequence: str = "") -> None:
         """notify /5/0/3 2."""
-        self.notify(path, value, sequence=int(sequence))
+        self.notify(path, value, sequence=int(sequence) if sequence else None)
 
     def do_execute(self, path: str = "/5/0/2", *, code: str = "2.04") -> None:
         """execute [/5/0/2] [code=none]."""
@@ -297,10 +297,11 @@ class Session:
         self.observed[path] = self.mid.to_bytes(2, "big")
         return frame
 
-    def notify(self, path: str, value: Any, *, sequence: int = 2) -> int:
+    def notify(self, path: str, value: Any, *, sequence: int | None = None) -> int:
         """Tell an observed value."""
         self.mid += 1
-        options = ((6, number(sequence)), (12, b""))
+        self.sequence = self.sequence + 1 if sequence is None else sequence
+        options = ((6, number(self.sequence)), (12, b""))
         frame = self.say(
             self.device, SERVER, Message("CON", "2.05", self.mid, self.observed[path], options, str(value).encode())
         )

@@ -4,7 +4,16 @@ A rule is one small function: it is given a `Case` (one update, with its capture
 `rule` names it and puts it into the registry; a rule of the user's own is five lines in a notebook.
 """
 
-from lwm2m_lab.trace.findings import blockwise, firmware, message, object5, registration, server, version
+from lwm2m_lab.trace.findings import (
+    blockwise,
+    firmware,
+    message,
+    object5,
+    registration,
+    retransmission,
+    server,
+    version,
+)
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import RULES, Conclusion, Finding, Rule, Said, Verdict, findings_of, judge, rule
 
@@ -23,6 +32,7 @@ __all__ = [
     "message",
     "object5",
     "registration",
+    "retransmission",
     "rule",
     "server",
     "version",

@@ -1,70 +1,277 @@
-"""Rules of the message layer (RFC 7252)."""
+"""Rules of single messages (RFC 7252): message ids, tokens, types and options, and separate responses."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lwm2m_lab.trace.exchanges import EXCHANGE_LIFETIME
 from lwm2m_lab.trace.findings.case import Case
-from lwm2m_lab.trace.findings.registry import Conclusion, Verdict, rule
+from lwm2m_lab.trace.findings.registry import Conclusion, Party, Said, Verdict, rule
+from lwm2m_lab.trace.findings.traffic import ACK, CON, NON, RST, Traffic, period, remaining, traffic, writes
+from lwm2m_lab.trace.rows import Rows
+from lwm2m_lab.wire import coap
 
 __all__: list[str] = []
 
-
-@rule("M0", "every confirmable message is answered", clause="RFC 7252, 4.2", party="network", certainty="suspected")
-def unanswered(case: Case) -> Iterator[Conclusion]:
-    """All copies of a request without an answer: the path was gone, or nobody was there."""
-    confirmable = case.exchanges.where(type="CON")
-    lost = confirmable[(confirmable.response_frame < 0) & (confirmable.retransmissions >= 4)]
-    for frame, copies, path in lost.each("frame", "retransmissions", "uri_path"):
-        yield Verdict.FAIL, f"{path} was sent {copies + 1} times from frame {frame} on and never answered", [frame]
-    if not len(lost) and len(confirmable):
-        yield Verdict.PASS, "no request ran out of retransmissions", ()
+#: A message id of a NON message names it for this long (RFC 7252, 4.8.2), seconds.
+NON_LIFETIME = 145.0
+MAX_TRANSMIT_WAIT = 93.0
+#: Messages that are decoded option by option in one update.
+_MOST_DECODED = 16
+#: Critical options that a device needs for LwM2M 1.0 and for Object 5.
+_NEEDED = {1, 3, 5, 7, 11, 15, 17, 23, 27}
+Ints = NDArray[np.int64]
 
 
-@rule("M2", "a duplicate is answered again", clause="RFC 7252, 4.2 and 4.5", certainty="suspected")
-def duplicate_ignored(case: Case) -> Iterator[Conclusion]:
-    """A CON that was sent several times and answered fewer times: copies were lost, or the receiver ignores them."""
-    again = case.delivery[case.delivery.retransmissions > 0]
-    if len(again):
-        answered = again[again.response_frame >= 0]
-        yield Verdict.PASS, f"{len(again)} requests were sent again, {len(answered)} of them answered", again.frame
+def _party(seen: Traffic, at: int, *, receiver: bool = False) -> Party:
+    """Who sent, or received, a message: the device or who serves it."""
+    return "device" if bool(seen.rows.sender[at]) != receiver else "server"
 
 
-@rule("M6", "retransmissions are needed", clause="RFC 7252, 4.8.1", party="server", certainty="suspected")
-def spurious_retransmissions(case: Case) -> Iterator[Conclusion]:
-    """An answer that comes sooner after the last copy than any round trip can be answers an earlier copy."""
-    answered = case.exchanges.where(type="CON")
-    answered = answered[answered.response_frame >= 0]
-    single, again = answered[answered.retransmissions == 0], answered[answered.retransmissions > 0]
-    if not len(again):
+@rule("M9", "a message id is not used again within its lifetime", clause="RFC 7252, 4.4 and 4.8.2", party="server")
+def message_id_reused(case: Case) -> Iterator[Conclusion]:
+    """Two different messages with one message id between the same endpoints: 247 s for CON, 145 s for NON."""
+    seen = traffic(case)
+    begun = np.nonzero((seen.type <= NON) & (seen.rank == 0))[0]
+    if not begun.size:
         return
-    slow = again[(again.rtt_s > 2.0) & (again.duplicates >= again.retransmissions)]
-    share = len(slow) / len(answered)
-    if len(slow) >= 3 and share > 0.3 and (not len(single) or float(np.median(single.rtt_s)) > 1.5):
-        yield (
+    key = (seen.src[begun] << 40) ^ (seen.dst[begun] << 16) ^ seen.mid[begun]
+    order = begun[np.argsort(key, kind="stable")]
+    one, other = order[:-1], order[1:]
+    same = (seen.mid[one] == seen.mid[other]) & (seen.src[one] == seen.src[other]) & (seen.dst[one] == seen.dst[other])
+    one, other = one[same], other[same]
+    gap = seen.time[other] - seen.time[one]
+    soon = gap < np.where(seen.type[one] == CON, EXCHANGE_LIFETIME, NON_LIFETIME)
+    boots = case.registrations.where(operation="register").frame
+    for earlier, later, after in sorted(zip(one[soon].tolist(), other[soon].tolist(), gap[soon].tolist(), strict=True)):
+        rebooted = (boots > seen.frame[earlier]) & (boots <= seen.frame[later])
+        because = " (it registered again in between, and seems to count from the same number after a boot)"
+        yield Said(
             Verdict.FAIL,
-            f"{len(slow)} of {len(answered)} requests were sent again although their answers were on the way: every "
-            "copy was answered; a larger ACK_TIMEOUT would spare them",
-            slow.frame,
+            f"message id {seen.mid[later]} is used again in frame {seen.frame[later]} for another message, "
+            f"{period(after)} after frame {seen.frame[earlier]}{because if rebooted.any() else ''}",
+            [int(seen.frame[earlier]), int(seen.frame[later])],
+            party=_party(seen, later),
+            certainty="suspected" if rebooted.any() else None,
+        )
+    if not soon.any():
+        yield Verdict.PASS, f"{len(begun)} messages have message ids of their own", ()
+
+
+@rule("M10", "a separate response is acknowledged", clause="RFC 7252, 5.2.2", party="server", certainty="suspected")
+def response_ignored(case: Case) -> Iterator[Conclusion]:
+    """A CON response that is sent to the last copy, while its receiver is there and never acknowledges it."""
+    seen = traffic(case)
+    responses = np.nonzero((seen.type == CON) & (seen.code >= 64) & (seen.rank == 0))[0]
+    if not responses.size:
+        return
+    silent = responses[(seen.answer[responses] < 0) & (seen.copies[responses] > 1)]
+    told = False
+    for at in silent.tolist()[:_MOST_DECODED]:
+        copies = np.nonzero(seen.first == at)[0]
+        if len(copies) < 4 or not seen.heard(int(seen.dst[at]), float(seen.time[at])):
+            continue
+        told = True
+        span = float(seen.time[copies[-1]] - seen.time[at])
+        yield Said(
+            Verdict.FAIL,
+            f"the response in frame {seen.frame[at]} is confirmable and was sent {len(copies)} times over "
+            f"{period(span)}; its receiver, which is heard meanwhile, neither acknowledged nor rejected it",
+            seen.frame[copies],
+            party=_party(seen, at, receiver=True),
+        )
+    if not told:
+        yield Verdict.PASS, f"{len(responses)} confirmable responses, none sent to the end without an answer", ()
+
+
+@rule("M11", "a request is no acknowledgement", clause="RFC 7252, 4.2 and 4.3, table 1")
+def request_in_ack(case: Case) -> Iterator[Conclusion]:
+    """An ACK carries a response or nothing, an RST nothing."""
+    seen = traffic(case)
+    wrong = np.nonzero((seen.type >= ACK) & (seen.code > 0) & ((seen.code < 32) | (seen.type == RST)))[0]
+    if wrong.size:
+        at = int(wrong[0])
+        code = case.capture.columns.categories["code"][int(seen.code[at])]
+        kind = "an acknowledgement" if seen.type[at] == ACK else "a reset"
+        yield Said(
+            Verdict.FAIL,
+            f"{coap.code_name(code)} travels in {kind} in frame {seen.frame[at]}"
+            + (f" and in {len(wrong) - 1} more" if len(wrong) > 1 else ""),
+            seen.frame[wrong],
+            party=_party(seen, at),
+        )
+    elif len(seen.type):
+        yield Verdict.PASS, f"{int((seen.type >= ACK).sum())} acknowledgements and resets carry no request", ()
+
+
+@rule("M15", "a block that is sent anew is answered", clause="RFC 7252, 5.2.2; RFC 7959, 2.5", certainty="suspected")
+def retry_taken_for_duplicate(case: Case) -> Iterator[Conclusion]:
+    """The same block under a new message id gets an empty acknowledgement, and then nothing."""
+    blocks = writes(case)
+    if len(blocks) < 2:
+        return
+    num, length, token = blocks.request_block1_num, blocks.request_payload_length, blocks["_token"]
+    retried = (
+        np.nonzero((num[1:] == num[:-1]) & (length[1:] == length[:-1]) & (blocks.mid[1:] != blocks.mid[:-1]))[0] + 1
+    )
+    if not retried.size:
+        return
+    seen = traffic(case)
+    for at in retried.tolist():
+        row = np.nonzero(seen.frame == blocks.frame[at])[0]
+        answer = int(seen.answer[row[0]]) if row.size else -1
+        if blocks.response_frame[at] >= 0 or answer < 0 or seen.code[answer] != 0 or token[at] != token[at - 1]:
+            continue
+        silence = remaining(case, float(blocks.time[at]))
+        verdict = Verdict.FAIL if silence >= MAX_TRANSMIT_WAIT else Verdict.INCONCLUSIVE
+        yield (
+            verdict,
+            f"block {num[at]} was sent again in frame {blocks.frame[at]} under a new message id; it got an empty "
+            f"acknowledgement in frame {seen.frame[answer]} and no response in {period(silence)}: the receiver takes "
+            "it for the one that it has in hand",
+            [int(blocks.frame[at - 1]), int(blocks.frame[at]), int(seen.frame[answer])],
+        )
+        return
+    yield Verdict.PASS, f"{len(retried)} blocks were sent anew under new message ids", blocks.frame[retried]
+
+
+@rule("W17", "an acknowledgement carries the token of what it acknowledges", clause="RFC 7252, 5.3.1 and 5.3.2")
+def another_token(case: Case) -> Iterator[Conclusion]:
+    """A piggybacked response matches by message id and by token; with another token it is no answer."""
+    seen = traffic(case)
+    answers = np.nonzero((seen.type == ACK) & (seen.code >= 64) & (seen.answered >= 0))[0]
+    if not answers.size:
+        return
+    asked = seen.answered[answers]
+    request = (seen.code[asked] > 0) & (seen.code[asked] < 32)
+    wrong = request & (seen.token[answers] != seen.token[asked])
+    # Where one message id names several requests, the answer may be to another of them.
+    if wrong.any():
+        again = {int(seen.mid[at]) for at in answers[request & ~wrong].tolist()}
+        wrong &= np.array([int(mid) not in again for mid in seen.mid[answers]])
+    tokens = case.capture.columns.categories["token"]
+    for answer, of in list(zip(answers[wrong].tolist(), asked[wrong].tolist(), strict=True))[:1]:
+        one, other = (tokens[int(seen.token[at])] if seen.token[at] >= 0 else "" for at in (answer, of))
+        yield Said(
+            Verdict.FAIL,
+            f"the acknowledgement in frame {seen.frame[answer]} carries the token {one or 'of no bytes'}, the request "
+            f"in frame {seen.frame[of]} with the same message id {other or 'none'}"
+            + (f"; so do {int(wrong.sum()) - 1} more" if wrong.sum() > 1 else ""),
+            [*seen.frame[asked[wrong]].tolist(), *seen.frame[answers[wrong]].tolist()],
+            party=_party(seen, answer),
+        )
+    if not wrong.any() and request.any():
+        yield Verdict.PASS, f"{int(request.sum())} acknowledgements carry the tokens of their requests", ()
+
+
+@rule(
+    "C4",
+    "a non-confirmable message that comes twice is acted on once",
+    clause="RFC 7252, 4.3 and 4.5",
+    certainty="suspected",
+)
+def duplicate_answered(case: Case) -> Iterator[Conclusion]:
+    """Two different responses to two copies of one NON request."""
+    seen = traffic(case)
+    asked = np.nonzero((seen.type == NON) & (seen.code > 0) & (seen.code < 32) & (seen.rank == 0))[0]
+    asked = asked[seen.copies[asked] > 1] if asked.size else asked
+    for at in asked.tolist()[:_MOST_DECODED]:
+        back = (seen.src == seen.dst[at]) & (seen.dst == seen.src[at]) & (seen.token == seen.token[at])
+        found = np.nonzero(back & (seen.code >= 64) & (seen.rank == 0) & (seen.time >= seen.time[at]))[0]
+        if len(found) > 1 and seen.time[found[1]] - seen.time[at] < NON_LIFETIME:
+            yield Said(
+                Verdict.FAIL,
+                f"the request in frame {seen.frame[at]} came {seen.copies[at]} times and was answered by "
+                f"{len(found)} different messages: each copy was acted on",
+                [*seen.frame[seen.first == at].tolist(), *seen.frame[found].tolist()],
+                party=_party(seen, at, receiver=True),
+            )
+            return
+    if asked.size:
+        yield Verdict.PASS, f"{len(asked)} non-confirmable requests came more than once", seen.frame[asked]
+
+
+@rule("C5", "an empty confirmable message is reset", clause="RFC 7252, 4.3", certainty="suspected")
+def ping_unanswered(case: Case) -> Iterator[Conclusion]:
+    """A ping: whoever hears it answers with RST."""
+    seen = traffic(case)
+    pings = np.nonzero((seen.type == CON) & (seen.code == 0) & (seen.rank == 0))[0]
+    if not pings.size:
+        return
+    answer = seen.answer[pings]
+    wrong = pings[(answer >= 0) & (seen.type[answer] != RST)]
+    if wrong.size:
+        at = int(wrong[0])
+        yield Said(
+            Verdict.FAIL,
+            f"the empty confirmable message in frame {seen.frame[at]} was answered by an acknowledgement in frame "
+            f"{seen.frame[seen.answer[at]]} where a reset is expected",
+            [int(seen.frame[at]), int(seen.frame[seen.answer[at]])],
+            party=_party(seen, at, receiver=True),
+            certainty="proved",
+        )
+        return
+    silent = pings[(answer < 0) & (seen.copies[pings] >= 4)]
+    silent = silent[[seen.heard(int(seen.dst[at]), float(seen.time[at])) for at in silent.tolist()]]
+    if silent.size:
+        at = int(silent[0])
+        yield Said(
+            Verdict.FAIL,
+            f"the empty confirmable message in frame {seen.frame[at]} was sent {seen.copies[at]} times, and its "
+            "receiver, which is heard meanwhile, never reset it",
+            seen.frame[seen.first == at],
+            party=_party(seen, at, receiver=True),
         )
     else:
-        yield Verdict.PASS, f"{len(again)} of {len(answered)} requests were sent again, as losses explain", ()
+        yield Verdict.PASS, f"{int((answer >= 0).sum())} of {len(pings)} empty confirmable messages were reset", ()
 
 
-@rule("M9", "a message id is not used again within 247 s", clause="RFC 7252, 4.4", party="server")
-def message_id_reused(case: Case) -> Iterator[Conclusion]:
-    """Two different messages with one message id between the same endpoints."""
-    sent = case.exchanges.where(type="CON")
-    if not len(sent):
+@rule("C6", "unknown critical options are refused, known ones are not", clause="RFC 7252, 5.4.1", certainty="suspected")
+def critical_options(case: Case) -> Iterator[Conclusion]:
+    """4.02 for a critical option that nobody knows; no 4.02 for what every LwM2M device has to know."""
+    asked = case.exchanges[(case.exchanges.response_frame >= 0).astype(bool)]
+    if not len(asked):
         return
-    order = np.lexsort((sent.frame, sent.mid, sent["_dst"], sent["_src"]))
-    sent = sent[order]
-    same = (np.diff(sent.mid) == 0) & (np.diff(sent["_dst"]) == 0) & (np.diff(sent["_src"]) == 0)
-    reused = sent[1:][same & (np.diff(sent.time) < EXCHANGE_LIFETIME)]
-    for frame, mid in sorted(reused.each("frame", "mid")):
-        yield Verdict.FAIL, f"message id {mid} is used again in frame {frame} for another message", [frame]
-    if not len(reused):
-        yield Verdict.PASS, f"{len(sent)} confirmable requests have message ids of their own", ()
+    refused = np.nonzero(asked["_response_code"] == 0x82)[0]
+    kinds = (asked["_path"].astype(np.int64) << 8) | asked["_code"]
+    _, first = np.unique(kinds, return_index=True)
+    looked, known = 0, True
+    for at in [*refused[:_MOST_DECODED].tolist(), *first[:_MOST_DECODED].tolist()]:
+        looked += 1
+        options = coap.decode(case.capture.columns.datagram(int(asked["_row"][at]))).options
+        critical = {number for number, _ in options if number % 2}
+        strange = sorted(critical - set(coap.OPTIONS))
+        frames = [int(asked.frame[at]), int(asked.response_frame[at])]
+        code = asked.response_code[at]
+        party = _answers(case, asked, at)
+        if strange and code[0] == "2":
+            known = False
+            yield Said(
+                Verdict.FAIL,
+                f"the request in frame {frames[0]} has the critical option {strange[0]}, which no registry knows, and "
+                f"was answered {code} instead of 4.02",
+                frames,
+                party=party,
+            )
+        elif code == "4.02" and not strange and critical <= _NEEDED:
+            known = False
+            names = ", ".join(coap.OPTIONS[one] for one in sorted(critical)) or "none at all"
+            yield Said(
+                Verdict.FAIL,
+                f"the request in frame {frames[0]} was refused with 4.02, and its critical options are ones that every "
+                f"LwM2M client knows: {names}",
+                frames,
+                party=party,
+            )
+        if not known:
+            return
+    yield Verdict.PASS, f"the critical options of {looked} kinds of requests were treated as the registry has them", ()
+
+
+def _answers(case: Case, asked: Rows, at: int) -> Party:
+    """Who answers an exchange."""
+    to_device = asked["_dst"][at] == asked["_device"][at]
+    return "device" if to_device else "repository" if case.update.evidence.kind == "pull" else "server"

@@ -6,7 +6,7 @@ to.
 
 from __future__ import annotations
 
-from tests.trace.triggers import blockwise, firmware, message, object5, registration, server, version
+from tests.trace.triggers import blockwise, firmware, message, object5, registration, retransmission, server, version
 from tests.trace.triggers.trigger import Trigger
 
 __all__ = ["TRIGGERS", "Trigger"]
@@ -14,6 +14,7 @@ __all__ = ["TRIGGERS", "Trigger"]
 #: By rule id.
 TRIGGERS: dict[str, Trigger] = {
     **message.TRIGGERS,
+    **retransmission.TRIGGERS,
     **blockwise.TRIGGERS,
     **object5.TRIGGERS,
     **firmware.TRIGGERS,

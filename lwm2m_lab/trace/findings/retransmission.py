@@ -1,0 +1,306 @@
+"""Rules of retransmission (RFC 7252, 4.2, 4.5 and 4.8): what is sent again, how often and how soon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lwm2m_lab.trace.findings.case import Case
+from lwm2m_lab.trace.findings.registry import Conclusion, Said, Verdict, rule
+from lwm2m_lab.trace.findings.traffic import (
+    CON,
+    Traffic,
+    gets,
+    listed,
+    period,
+    remaining,
+    requester,
+    traffic,
+    writes,
+)
+
+__all__: list[str] = []
+
+#: Defaults of RFC 7252, 4.8.
+ACK_TIMEOUT, MAX_RETRANSMIT = 2.0, 4
+#: Groups of copies that are compared byte by byte in one update.
+_MOST_COMPARED = 500
+Ints = NDArray[np.int64]
+
+
+@rule("M0", "every confirmable message is answered", clause="RFC 7252, 4.2", party="network", certainty="suspected")
+def unanswered(case: Case) -> Iterator[Conclusion]:
+    """All copies of a request without an answer: the path was gone, or nobody was there."""
+    confirmable = case.exchanges[case.exchanges["_type"] == CON]
+    lost = confirmable[(confirmable.response_frame < 0) & (confirmable.retransmissions >= MAX_RETRANSMIT)]
+    last = traffic(case)
+    for frame, copies, path, mid, time in lost.each("frame", "retransmissions", "uri_path", "mid", "time"):
+        same = np.nonzero((last.mid == mid) & (last.time >= time) & (last.time <= time + 247) & (last.type == CON))[0]
+        span = f" over {period(float(last.time[same[-1]] - time))}" if len(same) > 1 else ""
+        yield (
+            Verdict.FAIL,
+            f"{path or 'a request'} was sent {copies + 1} times{span} from frame {frame} on and never answered",
+            [frame, *last.frame[same].tolist()[:8]],
+        )
+    if not len(lost) and len(confirmable):
+        yield Verdict.PASS, "no request ran out of retransmissions", ()
+
+
+@rule(
+    "M2",
+    "a duplicate is acknowledged again",
+    clause="RFC 7252, 4.2 and 4.5",
+    certainty="suspected",
+)
+def duplicate_ignored(case: Case) -> Iterator[Conclusion]:
+    """A copy after the acknowledgement says that the acknowledgement was lost, and asks for another one.
+
+    One copy that stays without answer may have been lost itself; that none is ever answered is no chance.
+    """
+    seen = traffic(case)
+    late = _late_copies(seen)
+    if not late.size:
+        if seen.repeats.size:
+            yield Verdict.PASS, f"{seen.repeats.size} copies were sent, none after an acknowledgement", ()
+        return
+    answered_last = seen.last_answered[seen.first[late]]
+    for from_device in (False, True):
+        from_here = seen.sender_of(late) == from_device
+        mine, ignored = late[from_here], late[from_here & (answered_last < late)]
+        if not mine.size:
+            continue
+        messages = np.unique(seen.first[ignored])
+        if len(ignored) >= 3 and len(ignored) == len(mine):
+            first = int(messages[0])
+            yield Said(
+                Verdict.FAIL,
+                f"{len(messages)} confirmable messages were sent again after their acknowledgement, {len(ignored)} "
+                f"copies in all, and no copy was acknowledged again (message id {seen.mid[first]} first, sent "
+                f"{seen.copies[first]} times): the receiver ignores duplicates instead of repeating its answer",
+                [*seen.frame[messages].tolist(), *seen.frame[seen.answer[messages]].tolist(), *seen.frame[ignored]],
+                party="server" if from_device else "device",
+            )
+        else:
+            yield (
+                Verdict.PASS,
+                f"{len(mine)} copies came after an acknowledgement, {len(mine) - len(ignored)} were answered again",
+                seen.frame[mine],
+            )
+
+
+def _late_copies(seen: Traffic) -> Ints:
+    """Copies of confirmable messages after their first acknowledgement."""
+    again = seen.repeats[seen.type[seen.repeats] == CON]
+    answer = seen.answer[seen.first[again]]
+    late: Ints = again[(answer >= 0) & (answer < again)]
+    return late
+
+
+@rule(
+    "M5",
+    "the first block is acknowledged in time",
+    clause="RFC 7252, 4.8.2 (PROCESSING_DELAY) and 5.2.2",
+    certainty="suspected",
+    judges_update=False,
+)
+def slow_first_block(case: Case) -> Iterator[Conclusion]:
+    """Flash that is erased before the acknowledgement: the first block is slow, all others fast."""
+    blocks = writes(case)
+    answered = blocks[blocks.response_frame >= 0]
+    if len(answered) < 3 or answered.first("block1_num") != 0:
+        return
+    rtt, usual = float(answered.rtt_s[0]), float(np.median(answered.rtt_s[1:]))
+    first = answered[:1]
+    frames = [first.first("frame"), first.first("response_frame")]
+    copies, replies = int(first.retransmissions[0]), 1 + int(first.duplicates[0])
+    # With every copy answered none was lost; without a copy nothing was waited for but the device.
+    proved = replies > copies
+    if rtt > ACK_TIMEOUT and rtt > 4 * usual and proved:
+        spurious = f", and {copies} needless copies were sent meanwhile" if copies else ""
+        yield (
+            Verdict.FAIL,
+            f"block 0 was answered after {period(rtt)}, the others after {period(usual)} (median){spurious}: the "
+            "device seems to erase its flash first; an empty ACK at once, or erasing in steps, spares the copies",
+            frames,
+        )
+    else:
+        yield (
+            Verdict.PASS,
+            f"block 0 was answered after {period(rtt)}, the others after {period(usual)} (median)",
+            frames,
+        )
+
+
+@rule(
+    "M6",
+    "retransmissions are needed",
+    clause="RFC 7252, 4.8.1",
+    party="server",
+    certainty="suspected",
+    judges_update=False,
+)
+def spurious_retransmissions(case: Case) -> Iterator[Conclusion]:
+    """A copy was needless if every copy was answered, or if the answer comes sooner after it than any round trip."""
+    seen = traffic(case)
+    asked = np.nonzero((seen.type == CON) & (seen.rank == 0) & (seen.answer >= 0))[0]
+    again = np.unique(seen.first[seen.repeats[seen.type[seen.repeats] == CON]])
+    again = again[seen.answer[again] >= 0]
+    if not again.size:
+        return
+    once = asked[seen.copies[asked] == 1]
+    shortest = float((seen.time[seen.answer[once]] - seen.time[once]).min()) if once.size else 0.0
+    trip = seen.time[seen.answer[again]] - seen.time[again]
+    sent = seen.last_copy_before_answer(again)
+    sooner = seen.time[seen.answer[again]] - seen.time[sent] < shortest
+    needless = (sooner | (seen.answers[again] >= seen.copies[again])) & (trip > ACK_TIMEOUT)
+    wasted = again[needless]
+    share = len(wasted) / len(asked)
+    if len(wasted) >= 3 and share > 0.3:
+        yield Said(
+            Verdict.FAIL,
+            f"{len(wasted)} of {len(asked)} confirmable messages were sent again although their answers were on the "
+            f"way (round trip {period(float(np.median(trip[needless])))} in the median): raise ACK_TIMEOUT above "
+            f"{period(float(trip[needless].max()))}",
+            seen.frame[wasted],
+            party="device" if seen.sender_of(wasted).mean() > 0.5 else None,
+        )
+    else:
+        yield (
+            Verdict.PASS,
+            f"{len(again)} of {len(asked)} confirmable messages were sent again, {len(again) - len(wasted)} as losses "
+            "explain",
+            seen.frame[again],
+        )
+
+
+@rule("M7", "retransmissions back off exponentially", clause="RFC 7252, 4.2 and 4.8", party="server")
+def constant_gaps(case: Case) -> Iterator[Conclusion]:
+    """Each gap is twice the one before; copies lost before the tap make gaps longer and never equal."""
+    seen = traffic(case)
+    again = seen.repeats[seen.type[seen.repeats] == CON]
+    often = [one for one in np.unique(seen.first[again]).tolist() if seen.copies[one] >= 4]
+    constant = []
+    for one in often[:_MOST_COMPARED]:
+        gaps = seen.gap[again[seen.first[again] == one]]
+        if len(gaps) >= 3 and gaps.max() < 1.25 * gaps.min():
+            constant.append((one, gaps))
+    if constant:
+        one, gaps = constant[0]
+        yield Said(
+            Verdict.FAIL,
+            f"message id {seen.mid[one]} was sent {len(gaps) + 1} times at gaps of "
+            f"{listed([period(gap) for gap in gaps.tolist()])}; each gap should be twice the one before",
+            [frame for first, _ in constant for frame in seen.frame[seen.first == first].tolist()],
+            party="device" if bool(seen.sender_of(np.array([one]))[0]) else None,
+        )
+        return
+    yield from _gives_up_early(case)
+    if often:
+        yield (
+            Verdict.PASS,
+            f"the gaps of {len(often)} messages sent four times or more grow",
+            seen.frame[np.array(often)],
+        )
+
+
+def _gives_up_early(case: Case) -> Iterator[Conclusion]:
+    """A block that is never sent again although others were, and although it was never answered."""
+    party = requester(case)[0]
+    blocks = gets(case) if case.update.evidence.kind == "pull" else writes(case)
+    if len(blocks) < 2 or blocks.last("response_frame") >= 0 or blocks.last("retransmissions") > 0:
+        return
+    earlier = int((blocks.retransmissions[:-1] > 0).sum())
+    time, frame = float(blocks.time[-1]), blocks.last("frame")
+    if blocks.last("type") == "CON" and earlier and remaining(case, time) > 10:
+        yield Said(
+            Verdict.INCONCLUSIVE,
+            f"{earlier} blocks were sent again when their answers did not come, the last one (frame {frame}) was not, "
+            f"in {period(remaining(case, time))}; a capture at the sender would tell whether its timer was lost",
+            [frame],
+            party=party,
+        )
+
+
+@rule("M8", "a duplicate acknowledgement is no new answer", clause="RFC 7252, 4.2 and 4.5; 4.7", party="server")
+def two_for_one(case: Case) -> Iterator[Conclusion]:
+    """Two requests for the next blocks, the second before the first is answered, right behind a repeated answer."""
+    pull = case.update.evidence.kind == "pull"
+    blocks = gets(case) if pull else writes(case)
+    if len(blocks) < 3:
+        return
+    num = blocks.request_block2_num if pull else blocks.request_block1_num
+    answered = np.where(blocks.response_frame >= 0, blocks.response_frame, np.iinfo(np.int64).max)
+    early = np.nonzero((num[1:] == num[:-1] + 1) & (blocks.frame[1:] < answered[:-1]))[0]
+    for at in early.tolist():
+        if at and int(blocks.duplicates[at - 1]):
+            yield Said(
+                Verdict.FAIL,
+                f"block {num[at]} was asked for in frame {blocks.frame[at]} and block {num[at + 1]} in frame "
+                f"{blocks.frame[at + 1]}, before an answer to the former: the repeated answer to block {num[at - 1]} "
+                "was taken for a new one",
+                [*blocks.frame[at - 1 : at + 2].tolist(), int(answered[at - 1])],
+                party=requester(case)[0],
+            )
+            return
+    repeated = blocks[blocks.duplicates > 0]
+    if len(repeated):
+        yield (
+            Verdict.PASS,
+            f"{len(repeated)} answers came more than once and led to one next block each",
+            repeated.frame,
+        )
+
+
+@rule("C2", "a retransmission is the message itself", clause="RFC 7252, 4.2", party="server")
+def another_message(case: Case) -> Iterator[Conclusion]:
+    """Copies are equal byte by byte; the same message id and token with other content is another message."""
+    seen = traffic(case)
+    again = seen.repeats[:_MOST_COMPARED]
+    columns = case.capture.columns
+    wrong: list[tuple[int, int]] = []
+    for copy in again.tolist():
+        first = int(seen.first[copy])
+        one, other = (columns.datagram(int(seen.rows.row[at])) for at in (first, copy))
+        if one != other and not (columns["error"][seen.rows.row[[first, copy]]] >= 0).any():
+            wrong.append((first, copy))
+    if wrong:
+        first, copy = wrong[0]
+        yield Said(
+            Verdict.FAIL,
+            f"message id {seen.mid[first]} and its token are used in frame {seen.frame[first]} and again in frame "
+            f"{seen.frame[copy]} for a message with other content",
+            [int(seen.frame[at]) for pair in wrong for at in pair],
+            party="device" if bool(seen.sender_of(np.array([first]))[0]) else None,
+        )
+    elif again.size:
+        yield Verdict.PASS, f"{again.size} copies are equal to what they repeat", seen.frame[again]
+
+
+@rule(
+    "C3",
+    "a message is sent five times at most",
+    clause="RFC 7252, 4.2 and 4.8 (MAX_RETRANSMIT)",
+    party="server",
+    certainty="suspected",
+)
+def too_many_copies(case: Case) -> Iterator[Conclusion]:
+    """MAX_RETRANSMIT is 4 by default; copies that the network made are left out."""
+    seen = traffic(case)
+    again = seen.repeats[seen.type[seen.repeats] == CON]
+    if not again.size:
+        return
+    messages, copies = np.unique(seen.first[again], return_counts=True)
+    over = messages[copies > MAX_RETRANSMIT]
+    if over.size:
+        most = int(over[np.argmax(seen.copies[over])])
+        yield Said(
+            Verdict.FAIL,
+            f"{len(over)} messages were sent more than {MAX_RETRANSMIT + 1} times, message id {seen.mid[most]} "
+            f"{1 + int(copies[messages == most][0])} times: MAX_RETRANSMIT was raised, or nobody counts",
+            seen.frame[over],
+            party="device" if bool(seen.sender_of(over[:1])[0]) else None,
+        )
+    else:
+        yield Verdict.PASS, f"no message was sent more than {int(copies.max()) + 1} times", ()
