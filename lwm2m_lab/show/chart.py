@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ __all__ = ["version_chart"]
 
 #: A sighting stands for itself; between two sightings the value is only assumed.
 _SIGHTING: dict[str, Any] = {"marker": "o", "markersize": 4, "linestyle": "none"}
+#: Words by which a line of a log complains.
+_COMPLAINT = re.compile(r"\b(?:err(?:or)?|warn(?:ing)?|wrn|fail(?:ed|ure)?|fatal|panic|timeout|E|W)\b", re.IGNORECASE)
 _VERSIONS = (
     ("/5/0/7", "PkgVersion /5/0/7", "package"),
     ("/3/0/3", "Firmware Version /3/0/3", "firmware"),
@@ -33,7 +36,8 @@ def version_chart(capture: Capture, *, endpoint: str | None = None) -> Figure:
 
     Four bands share one time axis (seconds since the first message): State as steps, Update Result, the two versions
     told apart by colour and label, and the bytes of the image delivered, with what was sent again marked. Dots are
-    sightings; the line between them is assumed. Registrations and Executes are vertical lines.
+    sightings; the line between them is assumed. Registrations and Executes are vertical lines. Logs that were laid
+    beside the capture have a band of their own.
 
     Parameters
     ----------
@@ -50,7 +54,8 @@ def version_chart(capture: Capture, *, endpoint: str | None = None) -> Figure:
     name = _endpoint(capture, endpoint)
     timeline = capture.timeline
     own = timeline[timeline["endpoint"] == name]
-    figure, axes = new_figure(height=5.6, rows=(2.2, 1.5, 1.5, 1.6))
+    shown = (2.2, 1.5, 1.5, 1.6, 0.3 + 0.3 * len(capture.logs))[: 5 if capture.logs else 4]
+    figure, axes = new_figure(height=5.6 * sum(shown) / sum(shown[:4]), rows=shown)
     last = _end(capture, name, own)
     # Room behind the last sighting, so that the values that hold at the end can be seen and read.
     end = last * 1.12
@@ -61,8 +66,10 @@ def version_chart(capture: Capture, *, endpoint: str | None = None) -> Figure:
     for ax in axes:
         _marks(ax, capture, name)
     _label_marks(axes[0], capture, name)
-    axes[3].set_xlabel("seconds since the first message")
-    axes[3].set_xlim(-0.02 * end, end)
+    if capture.logs:
+        _logs(axes[4], capture, end)
+    axes[-1].set_xlabel("seconds since the first message")
+    axes[-1].set_xlim(-0.02 * end, end)
     figure.align_ylabels(axes)
     figure.suptitle(_title(capture, name), fontsize=10, x=0.01, ha="left")
     return figure
@@ -195,6 +202,21 @@ def _progress(ax: Axes, capture: Capture, name: str) -> None:
         ax.text(0.99, 0.08, f"× {label}", transform=ax.transAxes, color=COLOURS["again"], ha="right", fontsize=8)
     ax.set_ylim(0, float(done.max()) * 1.15)
     ax.yaxis.set_major_locator(MaxNLocator(3))
+
+
+def _logs(ax: Axes, capture: Capture, end: float) -> None:
+    """A tick for each line of each log, one lane a log; complaints stand out."""
+    names = [log.name for log in capture.logs]
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_yticks(range(len(names)), [name if len(name) <= 18 else name[:17] + "…" for name in names])
+    ax.tick_params(axis="y", length=0)
+    for tick in ax.get_yticklabels():
+        tick.set_parse_math(False)
+    for lane, log in enumerate(capture.logs):
+        table = log.table[log.table["time"].between(-0.02 * end, end)]
+        bad = table["text"].str.contains(_COMPLAINT)
+        for part, colour in ((table[~bad], "faint"), (table[bad], "result")):
+            ax.vlines(part["time"], lane - 0.32, lane + 0.32, color=COLOURS[colour], linewidth=0.9)
 
 
 def _copies(capture: Capture, blocks: pd.DataFrame) -> list[tuple[float, float]]:

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Rung", "ladder", "rungs"]
 
+#: Log lines this long before the first message shown and after the last belong to them, seconds.
+NEAR_S = 0.5
+#: Characters of a log line that are shown.
+LOG_WIDTH = 96
+
 
 @dataclass(frozen=True, slots=True)
 class Rung:
@@ -30,7 +35,7 @@ class Rung:
     source, destination : str
         Lifelines.
     label : str
-    kind : {"message", "again", "lost", "run"}
+    kind : {"message", "again", "lost", "run", "log"}
     """
 
     frame: int
@@ -49,6 +54,7 @@ def rungs(
     last: int | None = None,
     frames: Iterable[int] | None = None,
     collapse: bool = True,
+    logs: bool = True,
 ) -> list[Rung]:
     """The lines of a ladder.
 
@@ -63,6 +69,8 @@ def rungs(
         These frames alone.
     collapse : bool
         Show a run of blocks as its first, its last and their number.
+    logs : bool
+        Show the lines of the logs that were laid beside the capture.
     """
     columns = capture.columns
     wanted = None if frames is None else set(frames)
@@ -86,7 +94,21 @@ def rungs(
         time = (int(columns["time"][row]) - start) / 1e9
         found.append(Rung(frame, time, names[source], names[destination], _label(capture, row), kind))
         blocks.append(kind == "message" and _is_block(capture, row))
-    return _collapsed(found, blocks) if collapse else found
+    shown = _collapsed(found, blocks) if collapse else found
+    return _with_log(capture, shown, found) if logs and len(capture.log) else shown
+
+
+def _with_log(capture: Capture, shown: list[Rung], found: list[Rung]) -> list[Rung]:
+    """The lines of the logs between the messages, from the first of them to the last, and what stands just outside."""
+    if not found:
+        return shown
+    table = capture.log
+    near = table[table["time"].between(found[0].time - NEAR_S, found[-1].time + NEAR_S)]
+    lines = [
+        Rung(int(frame), float(time), str(source), str(source), str(text), "log")
+        for time, text, source, frame in near[["time", "text", "source", "frame"]].itertuples(index=False)
+    ]
+    return sorted([*shown, *lines], key=lambda one: one.time)
 
 
 def _collapsed(found: list[Rung], blocks: list[bool]) -> list[Rung]:
@@ -181,6 +203,7 @@ def ladder(
     last: int | None = None,
     frames: Iterable[int] | None = None,
     collapse: bool = True,
+    logs: bool = True,
     max_rows: int = 40,
 ) -> Axes:
     """Draw a part of a capture as a sequence diagram.
@@ -189,7 +212,7 @@ def ladder(
     ----------
     max_rows : int
         Lines at the most; what does not fit is counted at the end.
-    capture, endpoint, first, last, frames, collapse
+    capture, endpoint, first, last, frames, collapse, logs
         As for `rungs`.
 
     Raises
@@ -198,11 +221,11 @@ def ladder(
         Where no message is left.
     """
     capture.require_messages()
-    found = rungs(capture, endpoint=endpoint, first=first, last=last, frames=frames, collapse=collapse)
+    found = rungs(capture, endpoint=endpoint, first=first, last=last, frames=frames, collapse=collapse, logs=logs)
     if not found:
         raise BadInput(f"{capture.name} has no message in that part; its table of messages lists the frames")
     shown, rest = found[:max_rows], len(found) - max_rows
-    order = sorted({one.source for one in found} | {one.destination for one in found}, key=_rank)
+    order = sorted({end for one in found if one.kind != "log" for end in (one.source, one.destination)}, key=_rank)
     figure, axes = new_figure(height=1.0 + 0.24 * (len(shown) + (rest > 0)))
     ax: Axes = axes[0]
     place = {name: float(at) for at, name in enumerate(order)}
@@ -226,12 +249,15 @@ def _rank(name: str) -> tuple[int, str]:
     return ({"server": 0, "repository": 2}.get(name, 1), name)
 
 
-_COLOUR = {"message": "event", "again": "again", "lost": "result", "run": "faint"}
+_COLOUR = {"message": "event", "again": "again", "lost": "result", "run": "faint", "log": "package"}
 
 
 def _draw(ax: Axes, rung: Rung, y: float, place: dict[str, float]) -> None:
-    """One arrow with its label above the line, time and frame at the left."""
+    """One arrow with its label above the line, time and frame at the left; a line of a log across all lifelines."""
     colour = COLOURS[_COLOUR[rung.kind]]
+    if rung.kind == "log":
+        _draw_log(ax, rung, y)
+        return
     ax.text(-0.4, y, f"{rung.time:9.3f} s  #{rung.frame}", va="center", fontsize=7.5, color=COLOURS["faint"])
     start, stop = place[rung.source], place[rung.destination]
     middle = (start + stop) / 2
@@ -248,3 +274,11 @@ def _draw(ax: Axes, rung: Rung, y: float, place: dict[str, float]) -> None:
     ax.annotate("", (stop, y + 0.18), xytext=(start, y + 0.18), arrowprops=style)
     note = {"again": "  (sent again)", "lost": "  (lost)"}.get(rung.kind, "")
     ax.text(middle, y + 0.1, rung.label + note, ha="center", va="bottom", fontsize=7.5, color=colour)
+
+
+def _draw_log(ax: Axes, rung: Rung, y: float) -> None:
+    """A line of a log: its time, whose it is, what it says; dollar signs are no formula."""
+    style: dict[str, Any] = {"va": "center", "fontsize": 7.5, "parse_math": False}
+    text = rung.label if len(rung.label) <= LOG_WIDTH else rung.label[: LOG_WIDTH - 1] + "…"
+    ax.text(-0.4, y, f"{rung.time:9.3f} s", color=COLOURS["faint"], **style)
+    ax.text(-0.02, y, f"{rung.source}: {text}", color=COLOURS["package"], family="DejaVu Sans Mono", **style)

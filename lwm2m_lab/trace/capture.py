@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import html
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
@@ -15,6 +16,7 @@ from lwm2m_lab.errors import BadInput
 from lwm2m_lab.files import write_beside
 from lwm2m_lab.trace import samples
 from lwm2m_lab.trace.tables import Tables
+from lwm2m_lab.trace.text import printable
 from lwm2m_lab.trace.updates import UPDATE_FIELDS, Update, build_updates
 from lwm2m_lab.wire import Columns, read_columns
 from lwm2m_lab.wire.keyring import PreSharedKeys
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from lwm2m_lab.trace.explain import Explanation
     from lwm2m_lab.trace.findings.registry import Finding, Rule
+    from lwm2m_lab.trace.logs import Log
     from lwm2m_lab.trace.triage import Triage
 
 __all__ = ["Capture", "read"]
@@ -52,6 +55,7 @@ class Capture(Tables):
         super().__init__(columns, name=name)
         self._data = data
         self._judged: tuple[tuple[Rule, ...], list[tuple[Update, list[Finding]]]] | None = None
+        self.logs: tuple[Log, ...] = ()
 
     @classmethod
     def from_bytes(
@@ -126,6 +130,63 @@ class Capture(Tables):
 
         return build_measures(self)
 
+    # ---------------------------------------------------------------- logs
+
+    def with_log(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        pattern: str | None = None,
+        offset: float | None = None,
+        name: str | None = None,
+    ) -> Self:
+        """The same capture with a device's or server's log beside it, on the same axis of time.
+
+        Parameters
+        ----------
+        path : path
+            A text file, a line an event. A line without a time stamp belongs to the one before it.
+        pattern : str, optional
+            Regular expression whose group ``time`` is the time stamp; without it the format is guessed: ISO 8601,
+            syslog, time of day, seconds or milliseconds since the epoch or since boot (Zephyr, ESP-IDF, kernel).
+        offset : float, optional
+            Seconds to add to the log's clock; of a clock that counts from boot, the second of the capture at which it
+            was 0. Without it message ids, tokens, paths and versions that the log names set the clock; each boot of
+            the device has an offset of its own.
+        name : str, optional
+            What to call it; the name of the file by default.
+
+        Raises
+        ------
+        BadInput
+            For a log without time stamps, a pattern without group ``time``, or a capture without messages.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile
+        >>> lines = pathlib.Path(tempfile.mkdtemp(), "device.log")
+        >>> _ = lines.write_text("[00:00:01.500,000] <inf> fota: download begins\\n")
+        >>> capture = read("anjay-push-256-ok").with_log(lines, offset=0.0)
+        >>> capture.log[["time", "text", "source"]].values.tolist()
+        [[1.5, '<inf> fota: download begins', 'device.log']]
+        """
+        from lwm2m_lab.trace.logs import read_log
+
+        beside = copy.copy(self)
+        beside.logs = (*self.logs, read_log(self, path, pattern=pattern, offset=offset, name=name))
+        # What points back at this capture is made anew, so that its pictures have the log, too.
+        for made in ("log", "_found_updates"):
+            beside.__dict__.pop(made, None)
+        beside._judged = None
+        return beside
+
+    @functools.cached_property
+    def log(self) -> pd.DataFrame:
+        """One row a line of the logs that were laid beside, in order of time."""
+        from lwm2m_lab.trace.logs import log_table
+
+        return log_table(self, self.logs)
+
     # ---------------------------------------------------------------- words and pictures
 
     def explain(self) -> Explanation:
@@ -164,6 +225,7 @@ class Capture(Tables):
         if columns.encrypted_records:
             lines.append(f"encrypted: {columns.encrypted_records} records")
         lines += [f"note: {note}" for note in self.notes]
+        lines += [printable(str(log)) for log in self.logs]
         return lines
 
     def __str__(self) -> str:

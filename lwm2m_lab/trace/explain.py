@@ -13,6 +13,7 @@ import pandas as pd
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.trace.capture import Capture, read
 from lwm2m_lab.trace.findings import Finding, Verdict, findings_of
+from lwm2m_lab.trace.text import printable
 from lwm2m_lab.trace.updates import Update
 
 __all__ = ["Explanation", "explain"]
@@ -105,7 +106,7 @@ class Explanation:
             lines += [f"  {line}" for line in _facts(update)]
             mine = [one for one in self.problems if one.endpoint == update.endpoint and _within(one, update)]
             lines += [f"  {finding}" for finding in mine]
-        return "\n".join(_printable(line) for line in lines)
+        return "\n".join(printable(line) for line in lines)
 
     def __repr__(self) -> str:
         return str(self)
@@ -202,11 +203,6 @@ def _facts(update: Update) -> list[str]:
 
 
 _HASH = {True: "valid", False: "does not match", None: "absent"}
-
-
-def _printable(line: str) -> str:
-    """Control characters of a capture must not reach a terminal."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
 
 
 def explain(capture: Capture | str | os.PathLike[str]) -> Explanation:

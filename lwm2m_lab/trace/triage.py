@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
+from lwm2m_lab.trace.text import printable
 from lwm2m_lab.wire.survey import Survey, survey
 
 if TYPE_CHECKING:
@@ -97,18 +98,18 @@ class Triage:
         lines += [f"  {fact}" for fact in self.facts]
         for lack in self.lacks:
             lines += [f"  {line}" for line in str(lack).split("\n")]
-        return "\n".join(_printable(line) for line in lines)
+        return "\n".join(printable(line) for line in lines)
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
         head = f"<p><b>{html.escape(self.name)}: can it be explained? {_ANSWERS[self.explainable]}</b></p>"
-        facts = "<br>".join(html.escape(_printable(fact)) for fact in self.facts)
+        facts = "<br>".join(html.escape(printable(fact)) for fact in self.facts)
         if not self.lacks:
             return f"{head}<p>{facts}</p>"
         rows = [
-            {**one.to_dict(), "found": _printable(one.found), "frames": ", ".join(map(str, one.frames[:6]))}
+            {**one.to_dict(), "found": printable(one.found), "frames": ", ".join(map(str, one.frames[:6]))}
             for one in self.lacks
         ]
         with pd.option_context("display.max_colwidth", None):
@@ -166,8 +167,3 @@ def _capture_point(capture: Capture) -> str | None:
     if quick * 5 >= slow:
         return None
     return f"seen from the {near}'s side: it answers within {quick * 1000:.1f} ms, the other end within {slow:.3f} s"
-
-
-def _printable(line: str) -> str:
-    """Control characters of a capture must not reach a terminal."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in line)
