@@ -235,6 +235,7 @@ class Decryption:
         session, side, width = choices[0] if choices else (self._stranger(seen, data, at), CLIENT, 0)
         record, following, whole = _split(data, at, width)
         session.records += 1
+        session.cut += not whole
         session.last_frame = max(session.last_frame, seen.frame)
         waiting = session.handshake is not None and not session.has_candidates
         if waiting and whole and len(session.pending) < MOST_PENDING:

@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from lwm2m_lab.wire.dtls_keys import Suite, cipher_suite
 
 __all__ = [
-    "CLIENT", "CLIENT_HELLO", "ENCRYPT_THEN_MAC", "EXTENDED_MASTER_SECRET", "FINISHED", "NOT_COVERED", "SERVER",
-    "SERVER_HELLO", "SESSION_TICKET", "SUPPORTED_VERSIONS", "Assembly", "Handshake", "Hello", "read_hello",
+    "CLIENT", "CLIENT_HELLO", "DRAFT_CONNECTION_ID", "ENCRYPT_THEN_MAC", "EXTENDED_MASTER_SECRET", "FINISHED",
+    "NOT_COVERED", "SERVER", "SERVER_HELLO", "SESSION_TICKET", "SUPPORTED_VERSIONS", "Assembly", "Handshake", "Hello",
+    "read_hello",
 ]  # fmt: skip
 
 CLIENT_HELLO, SERVER_HELLO, NEW_SESSION_TICKET = 1, 2, 4
 SERVER_KEY_EXCHANGE, SERVER_HELLO_DONE, CLIENT_KEY_EXCHANGE, FINISHED = 12, 14, 16, 20
-ENCRYPT_THEN_MAC, EXTENDED_MASTER_SECRET, SESSION_TICKET, SUPPORTED_VERSIONS, CONNECTION_ID = 22, 23, 35, 43, 54
+ENCRYPT_THEN_MAC, EXTENDED_MASTER_SECRET, SESSION_TICKET, SUPPORTED_VERSIONS = 22, 23, 35, 43
+#: Connection IDs: those of RFC 9146, and those of its drafts, whose records are authenticated in another way.
+CONNECTION_ID, DRAFT_CONNECTION_ID = 54, 53
 _HEADER = 12
 #: A longer handshake message is no certificate chain but a length that lies.
 LONGEST_MESSAGE = 2**15
@@ -72,10 +75,9 @@ class Hello:
     suites: tuple[int, ...]
     extensions: dict[int, bytes]
 
-    @property
-    def cid(self) -> bytes | None:
+    def cid(self, extension: int) -> bytes | None:
         """The Connection ID that its sender wants to receive (RFC 9146, 3); None without the extension."""
-        value = self.extensions.get(CONNECTION_ID)
+        value = self.extensions.get(extension)
         return None if not value or len(value) != 1 + value[0] else value[1:]
 
 
@@ -196,11 +198,15 @@ class Handshake:
         hello = self.server_hello
         return hello is not None and extension in hello.extensions and extension in self.hello.extensions
 
-    def cid(self, side: int) -> bytes:
-        """The Connection ID in the records that a side sends: the one that the other wants to receive."""
-        if self.server_hello is None or self.hello.cid is None or self.server_hello.cid is None:
-            return b""
-        return self.server_hello.cid if side == CLIENT else self.hello.cid
+    @property
+    def cids(self) -> tuple[int, bytes, bytes] | None:
+        """The extension on which both agreed, and the Connection IDs that client and server want to receive."""
+        for extension in (CONNECTION_ID, DRAFT_CONNECTION_ID):
+            if self.server_hello is not None:
+                client, server = self.hello.cid(extension), self.server_hello.cid(extension)
+                if client is not None and server is not None:
+                    return extension, client, server
+        return None
 
     @property
     def identity(self) -> bytes | None:

@@ -187,7 +187,13 @@ def finished(suite: Suite, master: bytes, *, from_client: bool, transcript_hash:
 
 
 def record_keys(
-    suite: Suite, master: bytes, client_random: bytes, server_random: bytes, *, encrypt_then_mac: bool
+    suite: Suite,
+    master: bytes,
+    client_random: bytes,
+    server_random: bytes,
+    *,
+    encrypt_then_mac: bool,
+    draft_cid: bool = False,
 ) -> tuple[Opener, Opener]:
     """What opens the client's and the server's records (RFC 5246, 6.3)."""
     sizes = [suite.tag_bytes if suite.cipher == "CBC" else 0, suite.key_bytes, suite.iv_bytes]
@@ -196,13 +202,14 @@ def record_keys(
     for size in sizes:
         parts.append((block[at : at + size], block[at + size : at + 2 * size]))
         at += 2 * size
+    covered = _draft_authenticated if draft_cid else _authenticated
     openers = []
     for side in (0, 1):
         mac_key, key, iv = (part[side] for part in parts)
         if suite.cipher == "CBC":
-            openers.append(_cbc(suite, key, mac_key, encrypt_then_mac))
+            openers.append(_cbc(suite, key, mac_key, encrypt_then_mac, covered))
         else:
-            openers.append(_aead(suite, key, iv))
+            openers.append(_aead(suite, key, iv, covered))
     return openers[0], openers[1]
 
 
@@ -218,7 +225,18 @@ def _authenticated(record: Record, length: int) -> bytes:
     return b"\xff" * 8 + mark + record.version + record.sequence + record.cid + size
 
 
-def _aead(suite: Suite, key: bytes, iv: bytes) -> Opener:
+def _draft_authenticated(record: Record, length: int) -> bytes:
+    """The same in the drafts of RFC 9146 up to the eighth."""
+    if record.kind != CID_RECORD:
+        return _authenticated(record, length)
+    head = record.sequence + bytes([CID_RECORD]) + record.version
+    return head + record.cid + bytes([len(record.cid)]) + length.to_bytes(2, "big")
+
+
+_Covered = Callable[[Record, int], bytes]
+
+
+def _aead(suite: Suite, key: bytes, iv: bytes, covered: _Covered) -> Opener:
     """CCM (RFC 6655), GCM (RFC 5288), ChaCha20-Poly1305 (RFC 7905)."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers import aead
@@ -241,21 +259,21 @@ def _aead(suite: Suite, key: bytes, iv: bytes) -> Opener:
         else:
             nonce = bytes(a ^ b for a, b in zip(iv, bytes(4) + record.sequence, strict=True))
         try:
-            return cipher.decrypt(nonce, fragment[explicit:], _authenticated(record, len(fragment) - least))
+            return cipher.decrypt(nonce, fragment[explicit:], covered(record, len(fragment) - least))
         except (InvalidTag, ValueError):
             return None
 
     return open_record
 
 
-def _cbc(suite: Suite, key: bytes, mac_key: bytes, encrypt_then_mac: bool) -> Opener:
+def _cbc(suite: Suite, key: bytes, mac_key: bytes, encrypt_then_mac: bool, covered: _Covered) -> Opener:
     """CBC with a MAC within (RFC 5246, 6.2.3.2) or behind the ciphertext (RFC 7366)."""
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
     size, hash_name, algorithm = suite.tag_bytes, suite.mac, algorithms.AES(key)
 
     def is_right(record: Record, content: bytes, mac: bytes) -> bool:
-        told = _authenticated(record, len(content)) + content
+        told = covered(record, len(content)) + content
         return hmac.compare_digest(hmac.digest(mac_key, told, hash_name), mac)
 
     def open_record(record: Record) -> bytes | None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from lwm2m_lab.wire import dtls_keys as keys
 from lwm2m_lab.wire.dtls_handshake import (
     CLIENT,
+    DRAFT_CONNECTION_ID,
     ENCRYPT_THEN_MAC,
     EXTENDED_MASTER_SECRET,
     SUPPORTED_VERSIONS,
@@ -124,6 +125,7 @@ class Session:
     records: int = 0
     decrypted: int = 0
     replayed: int = 0
+    cut: int = 0
     last_frame: int = 0
     alerts: list[str] = field(default_factory=list)
     pending: list[tuple[Seen, int, Record]] = field(default_factory=list)
@@ -167,8 +169,8 @@ class Session:
         self.encrypt_then_mac = (
             shake.agreed(ENCRYPT_THEN_MAC) and shake.suite is not None and shake.suite.cipher == "CBC"
         )
-        if shake.hello.cid is not None and hello.cid is not None:
-            self.cids = (shake.hello.cid, hello.cid)
+        agreed = shake.cids
+        self.cids = None if agreed is None else agreed[1:]
         self.resumed = not shake.is_full and (
             self.origin is not None or (hello.session_id != b"" and hello.session_id == shake.hello.session_id)
         )
@@ -187,6 +189,7 @@ class Session:
             shake.hello.random,
             shake.server_hello.random,
             encrypt_then_mac=self.encrypt_then_mac,
+            draft_cid=shake.cids is not None and shake.cids[0] == DRAFT_CONNECTION_ID,
         )
 
     def _masters(self, shake: Handshake, keyring: Keyring) -> Iterator[tuple[str, bytes]]:
@@ -269,8 +272,10 @@ class Session:
     def reason(self) -> str:
         """What opened it, or why it stayed closed."""
         if self.openers is not None:
-            failed = self.records - self.decrypted
+            failed = self.records - self.decrypted - self.cut
             told = f"opened by {self.opened_by}"
+            if self.cut:
+                told += f"; {self.cut} {_plural(self.cut, 'record')} cut in the capture"
             if failed:
                 told += f"; {failed} {_plural(failed, 'record')} did not authenticate"
             return f"{told}; {self._why}" if self._why else told

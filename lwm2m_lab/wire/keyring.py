@@ -148,7 +148,7 @@ def read_psk_file(path: str | os.PathLike[str]) -> dict[str, list[Key]]:
         lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
-        raise BadInput(f"{path} cannot be read ({reason}); a file with lines ID:HEX is expected") from None
+        raise BadInput(f"the file of keys cannot be read ({reason}); lines ID:HEX are expected") from None
     keys: dict[str, list[Key]] = {}
     for number, line in enumerate(lines, 1):
         try:

@@ -55,6 +55,8 @@ class DtlsPeer:
     ems: bool = True
     etm: bool = False
     hint: bytes | None = None
+    #: 54 is RFC 9146; 53 its drafts, which authenticate other bytes.
+    cid_extension: int = 54
     seed: int = 1
     #: Where each side is; a device that moves gets another address.
     addresses: dict[str, Address] = field(
@@ -86,6 +88,8 @@ class DtlsPeer:
         def covered(length: int) -> bytes:
             if not cid:
                 return head + struct.pack("!BHH", kind, 0xFEFD, length)
+            if self.cid_extension == 53:
+                return head + b"\x19\xfe\xfd" + cid + struct.pack("!BH", len(cid), length)
             mark = b"\xff" * 8 + bytes([25, len(cid), 25])
             return mark + b"\xfe\xfd" + head + cid + struct.pack("!H", length)
 
@@ -132,7 +136,7 @@ class DtlsPeer:
         cid = self.client_cid if side == CLIENT else self.server_cid
         extensions = extension(23, b"") if self.ems else b""
         extensions += extension(22, b"") if self.etm else b""
-        extensions += extension(54, bytes([len(cid)]) + cid) if cid is not None else b""
+        extensions += extension(self.cid_extension, bytes([len(cid)]) + cid) if cid is not None else b""
         return body + struct.pack("!H", len(extensions)) + extensions
 
     def message(self, kind: int, number: int, body: bytes, *, covered: bool = True) -> bytes:

@@ -82,6 +82,19 @@ def test_every_suite_with_every_connection_id(
     assert [our_row(columns, row, list(theirs[0])) for row in range(2)] == theirs
 
 
+@pytest.mark.parametrize("suite", [CCM_8, GCM])
+def test_connection_ids_of_the_drafts(suite: int, tshark: str, tmp_path: pathlib.Path) -> None:
+    """Extension 53, which older stacks speak, authenticates other bytes; tshark knows it too."""
+    peer = DtlsPeer(suite=suite, client_cid=b"cl", server_cid=b"srv", cid_extension=53).connect()
+    peer.say(SERVER, get(1))
+    peer.say(CLIENT, content(1))
+    path = tmp_path / "one.pcapng"
+    path.write_bytes(peer.capture())
+    columns = read_columns(path, psk=PSK)
+    assert (mids(columns), columns.encrypted_records) == ([1, 1], 0)
+    assert len([*tshark_rows(tshark, path, psk=KEY.hex())]) == 2
+
+
 def test_padding_behind_the_inner_type_is_no_content() -> None:
     """Zeros that hide the length are stripped (RFC 9146, 4)."""
     peer = DtlsPeer(client_cid=b"", server_cid=b"srv").connect()
@@ -326,6 +339,36 @@ def test_a_damaged_record_is_counted() -> None:
     columns = read_columns(peer.capture(), psk=PSK)
     assert (mids(columns), columns.encrypted_records) == ([2], 1)
     assert reasons(columns) == ["opened by the key of its identity; 1 record did not authenticate"]
+
+
+def test_records_cut_by_the_snap_length() -> None:
+    """What is not whole cannot be opened: it is counted, and not called damaged."""
+    peer = DtlsPeer().connect()
+    peer.put(CLIENT, peer.sealed(CLIENT, 23, get(1))[:-4])
+    peer.say(CLIENT, get(2))
+    columns = read_columns(peer.capture(), psk=PSK)
+    assert (mids(columns), columns.encrypted_records) == ([2], 1)
+    assert reasons(columns) == ["opened by the key of its identity; 1 record cut in the capture"]
+
+
+def test_a_handshake_in_ip_fragments() -> None:
+    """A flight larger than the link's packets comes in fragments of IP."""
+    peer = DtlsPeer(hint=b"h" * 600)
+    packets = []
+    for side, datagram in peer.handshake():
+        peer.put(side, datagram)
+        whole = peer.packets.pop().data
+        parts = range(0, len(whole) - 20, 400)
+        for at in parts:
+            more = 0x2000 if at + 400 < len(whole) - 20 else 0
+            piece = whole[20 + at : 420 + at]
+            head = whole[:2] + struct.pack("!HHH", 20 + len(piece), 77, more | at // 8)
+            packets.append(Packet(len(packets), head + whole[8:20] + piece))
+    peer.packets = packets
+    peer.say(CLIENT, get(1))
+    columns = read_columns(peer.capture(), psk=PSK)
+    assert len(packets) > 6
+    assert (mids(columns), columns.encrypted_records) == ([1], 0)
 
 
 def test_a_key_is_in_no_text() -> None:
