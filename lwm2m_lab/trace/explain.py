@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import json
 import os
@@ -13,13 +14,12 @@ import pandas as pd
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.trace.capture import Capture, read
 from lwm2m_lab.trace.findings import Finding, Verdict, findings_of
+from lwm2m_lab.trace.findings.chains import chained
+from lwm2m_lab.trace.sentences import facts_of, sentence_of
 from lwm2m_lab.trace.text import printable
 from lwm2m_lab.trace.updates import Update
 
 __all__ = ["Explanation", "explain"]
-
-#: Causes before consequences: who or what is behind it, then certainty.
-_PARTY_ORDER = {"network": 0, "repository": 1, "server": 2, "device": 3}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Explanation:
     capture : Capture
     updates : tuple of Update
     findings : tuple of Finding
-        All of them, failures and open questions first.
+        All of them: first those that fail or leave something open, update by update, each cause before what it led to.
     """
 
     capture: Capture
@@ -42,13 +42,24 @@ class Explanation:
     def sentence(self) -> str:
         """One sentence for each update; what there is instead, where there is none."""
         if self.updates:
-            return " ".join(_sentence(update) for update in self.updates)
+            return " ".join(sentence_of(update) for update in self.updates)
         return self._nothing()
 
     @property
     def problems(self) -> tuple[Finding, ...]:
         """The findings that fail or leave something open."""
         return tuple(one for one in self.findings if one.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE))
+
+    def chain(self, update: Update) -> list[tuple[int, Finding]]:
+        """The problems of one update, each with its depth: 0 for a first cause, 1 for what it led to, and so on."""
+        return chained(self._of_update.get((update.endpoint, update.frames[0]), ()))
+
+    @functools.cached_property
+    def _of_update(self) -> dict[tuple[str, int], list[Finding]]:
+        found: dict[tuple[str, int], list[Finding]] = {}
+        for one in self.problems:
+            found.setdefault((one.endpoint, one.begins), []).append(one)
+        return found
 
     def of_endpoint(self, endpoint: str) -> Explanation:
         """The same for one endpoint alone.
@@ -102,10 +113,9 @@ class Explanation:
         if not self.updates:
             lines.append(self._nothing())
         for update in self.updates:
-            lines += ["", _sentence(update)]
-            lines += [f"  {line}" for line in _facts(update)]
-            mine = [one for one in self.problems if one.endpoint == update.endpoint and _within(one, update)]
-            lines += [f"  {finding}" for finding in mine]
+            lines += ["", sentence_of(update)]
+            lines += [f"  {line}" for line in facts_of(update)]
+            lines += [f"  {'   ' * depth}{'-> ' if depth else ''}{finding}" for depth, finding in self.chain(update)]
         return "\n".join(printable(line) for line in lines)
 
     def __repr__(self) -> str:
@@ -116,10 +126,11 @@ class Explanation:
         if self.capture.encrypted_records:
             head.append(f"encrypted: {self.capture.encrypted_records} records")
         text = "<br>".join(html.escape(line) for line in head)
-        sentences = "".join(f"<p><b>{html.escape(_sentence(update))}</b></p>" for update in self.updates)
+        sentences = "".join(f"<p><b>{html.escape(sentence_of(update))}</b></p>" for update in self.updates)
         if not self.updates:
             sentences = f"<p><b>{html.escape(self._nothing())}</b></p>"
-        return f"<p>{text}</p>{sentences}{_findings_html(self.problems)}"
+        chains = [link for update in self.updates for link in self.chain(update)]
+        return f"<p>{text}</p>{sentences}{_findings_html(chains)}"
 
 
 def _closed(capture: Capture) -> str:
@@ -134,19 +145,20 @@ def _closed(capture: Capture) -> str:
     return "; ".join([*parts, *more]) or "single records did not authenticate"
 
 
-def _findings_html(findings: tuple[Finding, ...]) -> str:
-    if not findings:
+def _findings_html(chains: list[tuple[int, Finding]]) -> str:
+    """A table; what a cause led to follows it, marked with an arrow for each step."""
+    if not chains:
         return ""
     rows = [
         {
-            "rule": one.rule,
+            "rule": f"{'→ ' * depth}{one.rule}",
             "verdict": f"{one.verdict}, {one.certainty}",
             "party": one.party,
             "sentence": one.sentence,
             "clause": one.clause,
             "frames": ", ".join(map(str, one.frames[:8])),
         }
-        for one in findings
+        for depth, one in chains
     ]
     with pd.option_context("display.max_colwidth", None):
         return str(pd.DataFrame(rows).to_html(index=False, escape=True, border=0))
@@ -155,54 +167,6 @@ def _findings_html(findings: tuple[Finding, ...]) -> str:
 def _plain(value: Any) -> Any:
     """numpy's numbers as Python's."""
     return value.item() if hasattr(value, "item") else str(value)
-
-
-def _within(finding: Finding, update: Update) -> bool:
-    return not finding.frames or any(update.frames[0] <= frame < update.until for frame in finding.frames)
-
-
-def _sentence(update: Update) -> str:
-    """What happened and why, with frame numbers."""
-    first, last = update.frames
-    size = f"{update.image_size} bytes" if update.image_size is not None else "a package that never came whole"
-    what = f"{update.endpoint}: the {update.delivery} of {size} (frames {first} to {last}) {_OUTCOMES[update.outcome]}"
-    if update.outcome == "succeeded":
-        before, after = update.firmware_version_before, update.firmware_version_after
-        if after is not None and after != before:
-            what += f": /3/0/3 went from {before or 'unknown'} to {after}"
-        elif after is not None:
-            what += f", and /3/0/3 is {after} as before"
-    return f"{what}; {update.cause}." if update.cause else f"{what}."
-
-
-_OUTCOMES = {
-    "succeeded": "succeeded",
-    "failed": "failed",
-    "cancelled": "was cancelled",
-    "deferred": "was deferred",
-    "unfinished": "is unfinished",
-}
-
-
-def _facts(update: Update) -> list[str]:
-    """The lines under the sentence."""
-    facts = [
-        f"outcome {update.outcome}, verdict on the device: {update.verdict}",
-        f"State {' -> '.join(map(str, update.states)) or 'not seen'}; "
-        f"Update Result {' -> '.join(map(str, update.results)) or 'not seen'}",
-        f"/3/0/3 Firmware Version {' -> '.join(update.firmware_versions) or 'not seen'}; "
-        f"/5/0/7 PkgVersion {' -> '.join(update.pkg_versions) or 'not seen'}",
-    ]
-    if update.image_sha256:
-        version = update.evidence.info
-        said = f", MCUboot version {version.version}, hash {_HASH[version.hash_valid]}" if version else ""
-        facts.append(f"image {update.image_size} bytes, SHA-256 {update.image_sha256[:16]}…{said}")
-    if update.retransmissions:
-        facts.append(f"{update.retransmissions} retransmissions")
-    return facts
-
-
-_HASH = {True: "valid", False: "does not match", None: "absent"}
 
 
 def explain(capture: Capture | str | os.PathLike[str]) -> Explanation:
@@ -215,11 +179,10 @@ def explain(capture: Capture | str | os.PathLike[str]) -> Explanation:
     Examples
     --------
     >>> print(explain("anjay-pull-coap-404").sentence)
-    urn:dev:anjay-1: the pull of a package that never came whole (frames 15 to 39) failed; the repository answered ...
+    urn:dev:anjay-1: the pull of a package that never came whole (frames 15 to 39) failed: the repository answered ...
     """
     if not isinstance(capture, Capture):
         capture = read(capture)
-    findings = findings_of(capture)
-    order = {Verdict.FAIL: 0, Verdict.INCONCLUSIVE: 1, Verdict.PASS: 2, Verdict.NOT_APPLICABLE: 3}
-    findings.sort(key=lambda one: (order[one.verdict], _PARTY_ORDER[one.party]))
+    order = {Verdict.FAIL: 0, Verdict.INCONCLUSIVE: 0, Verdict.PASS: 1, Verdict.NOT_APPLICABLE: 2}
+    findings = sorted(findings_of(capture), key=lambda one: order[one.verdict])
     return Explanation(capture, tuple(capture._updates), tuple(findings))

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lwm2m_lab.trace.outcomes import accepted_installs
 from lwm2m_lab.trace.triage import Lack
 from lwm2m_lab.trace.triage_file import ENOUGH, Check
-from lwm2m_lab.trace.updates import Update, accepted_installs
+from lwm2m_lab.trace.updates import Update
 from lwm2m_lab.wire import Columns
 from lwm2m_lab.wire.survey import Survey
 

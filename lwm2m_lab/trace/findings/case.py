@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lwm2m_lab.trace.outcomes import accepted_installs
 from lwm2m_lab.trace.rows import Rows
-from lwm2m_lab.trace.updates import Update, accepted_installs
+from lwm2m_lab.trace.updates import Update
 
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture

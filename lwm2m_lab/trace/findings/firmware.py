@@ -64,7 +64,7 @@ def success_before_execute(case: Case) -> Iterator[Conclusion]:
     "an accepted Execute starts the installation",
     clause="LwM2M E.6.1, T15",
     certainty="suspected",
-    after=("F18", "F20", "F2"),
+    after=("F18", "F20", "F2", "F4", "T26"),
 )
 def execute_without_effect(case: Case) -> Iterator[Conclusion]:
     """2.04, and then neither State 3 nor a registration nor a result."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -44,6 +45,8 @@ class Finding:
     endpoint : str
     frames : tuple of int
         The evidence.
+    begins : int
+        First frame of the update that it speaks of.
     """
 
     rule: str
@@ -55,10 +58,17 @@ class Finding:
     clause: str
     endpoint: str
     frames: tuple[int, ...] = ()
+    begins: int = 0
+
+    def speaks_of(self, update: Update) -> bool:
+        """Whether it is one of the findings of this update."""
+        return (self.endpoint, self.begins) == (update.endpoint, update.frames[0])
 
     def to_dict(self) -> dict[str, Any]:
         """The fields of the contract."""
-        return {**asdict(self), "verdict": str(self.verdict), "frames": list(self.frames)}
+        fields = {**asdict(self), "verdict": str(self.verdict), "frames": list(self.frames)}
+        del fields["begins"]
+        return fields
 
     def __str__(self) -> str:
         frames = f" (frames {', '.join(map(str, self.frames[:6]))})" if self.frames else ""
@@ -134,6 +144,7 @@ class Rule:
             self.clause,
             case.update.endpoint,
             tuple(sorted({int(frame) for frame in said.frames})),
+            case.update.frames[0],
         )
 
 
@@ -194,25 +205,60 @@ def rule(
 
 
 def findings_of(capture: Capture) -> list[Finding]:
-    """Everything that the rules conclude of the updates of a capture."""
+    """Everything that the rules conclude of the updates of a capture, update by update."""
     return [finding for one in capture.judged() for finding in one[1]]
 
 
 def judge(updates: Iterable[Update]) -> list[tuple[Update, list[Finding]]]:
-    """Each update with its verdict, a cause where that is FAIL, and the findings behind it."""
+    """Each update with its verdict, a cause where that is FAIL, and the findings behind it, first causes first."""
     return [_judged(update) for update in updates]
 
 
 def _judged(update: Update) -> tuple[Update, list[Finding]]:
+    from lwm2m_lab.trace.findings.chains import chained
+
     case = Case(update)
-    found = [finding for one in RULES.values() for finding in one.findings(case)]
+    chain = chained(finding for rule in RULES.values() for finding in rule.findings(case))
+    found = [one for _, one in chain]
     counted = [one for one in found if one.party == "device" and RULES[one.rule].judges_update]
     verdict = _verdict(counted)
-    failing = [one.sentence for one in counted if one.verdict == Verdict.FAIL and one.certainty == "proved"]
-    cause = update.cause
-    if verdict == Verdict.FAIL and failing:
-        cause = "; ".join(filter(None, [update.cause, failing[0]]))
-    return with_verdict(update, str(verdict), cause), found
+    cause, clause = _cause(update, chain, verdict)
+    return with_verdict(update, str(verdict), cause, clause), found
+
+
+def _cause(update: Update, chain: list[tuple[int, Finding]], verdict: Verdict) -> tuple[str | None, str]:
+    """Why the update did not succeed, or why the device fails: how it ended, and the first cause among the findings."""
+    first = _first_cause(update, chain, verdict)
+    if first is None:
+        return update.cause, update.clause
+    told = {int(number) for number in re.findall(r"frame (\d+)", update.cause or "")}
+    if first.frames and first.frames[-1] in told:
+        return update.cause, first.clause
+    if update.shown_by in first.frames or update.cause is None:
+        # It quotes the frame that shows the outcome: nothing is left to say.
+        return first.sentence, first.clause
+    return f"{update.cause}; {first.sentence}", first.clause
+
+
+def _first_cause(update: Update, chain: list[tuple[int, Finding]], verdict: Verdict) -> Finding | None:
+    """What stands above the first failure that explains the outcome, or the verdict where the update succeeded."""
+    root = None
+    for depth, one in chain:
+        root = one if depth == 0 or root is None else root
+        if one.verdict != Verdict.FAIL or not RULES[one.rule].judges_update:
+            continue
+        if update.outcome == "succeeded":
+            explains = verdict == Verdict.FAIL and (one.party, one.certainty) == ("device", "proved")
+        else:
+            explains = one.certainty == "proved" or _explains_silence(one, update)
+        if explains:
+            return root
+    return None
+
+
+def _explains_silence(one: Finding, update: Update) -> bool:
+    """Whether a suspicion is about what came last: a registration that never came, a request that nobody answered."""
+    return update.outcome == "unfinished" and bool(one.frames) and one.frames[-1] >= update.evidence.last_frame
 
 
 def _verdict(findings: list[Finding]) -> Verdict:

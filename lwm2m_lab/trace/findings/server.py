@@ -82,8 +82,8 @@ def observe_again(case: Case) -> Iterator[Conclusion]:
     ends = "" if goes_on else "; the capture ends there"
     yield (
         Verdict.FAIL if goes_on else Verdict.INCONCLUSIVE,
-        f"the device registered again in frame {frame}, which ends its observations, and nobody observed or read "
-        f"/5/0/3 and /5/0/5 afterwards{ends}",
+        f"the registration in frame {frame} ends the observations of before, and nobody observed or read /5/0/3 and "
+        f"/5/0/5 afterwards{ends}",
         [frame],
     )
 
