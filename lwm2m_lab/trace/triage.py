@@ -137,7 +137,9 @@ def triage(capture: Capture) -> Triage:
 def _facts(capture: Capture, seen: Survey) -> Iterable[str]:
     """What the capture holds."""
     columns = capture.columns
-    yield f"{seen.packets} packets in {seen.span_s:.3f} s, {columns.rows} CoAP messages in the clear"
+    opened = int((columns.session >= 0).sum())
+    within = f", {opened} of them in DTLS that was opened" if opened else ""
+    yield f"{seen.packets} packets in {seen.span_s:.3f} s, {columns.rows} CoAP messages{within}"
     names = list(dict.fromkeys(capture.registrations["endpoint"])) if columns.rows else []
     if names:
         shown = ", ".join(map(str, names[:4])) + (f" and {len(names) - 4} more" if len(names) > 4 else "")

@@ -224,15 +224,16 @@ class Decryption:
     def _sealed(self, seen: Seen, data: bytes, at: int) -> int:
         """Take a record of epoch 1 or later; returns where the next one begins."""
         self.records += 1
-        choices = list(self._choices(seen, data, at))
-        for session, side, width in choices:
+        first = None
+        for session, side, width in self._choices(seen, data, at):
+            first = first or (session, side, width)
             record, following, whole = _split(data, at, width)
             content = session.open(record, side) if whole else None
             if content is not None:
                 session.records += 1
                 self._content(seen, session, side, record, content)
                 return following
-        session, side, width = choices[0] if choices else (self._stranger(seen, data, at), CLIENT, 0)
+        session, side, width = first or (self._stranger(seen, data, at), CLIENT, 0)
         record, following, whole = _split(data, at, width)
         session.records += 1
         session.cut += not whole
@@ -241,7 +242,7 @@ class Decryption:
         if waiting and whole and len(session.pending) < MOST_PENDING:
             session.pending.append((seen, side, record))
         # The place of the length behind an unknown Connection ID is not in the record: the datagram ends with it.
-        return following if choices or data[at] != CID_RECORD else len(data)
+        return following if first or data[at] != CID_RECORD else len(data)
 
     def _choices(self, seen: Seen, data: bytes, at: int) -> Iterator[tuple[Session, int, int]]:
         """Sessions that a record may belong to, the side that sent it, and the length of its Connection ID."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+from typing import Any
+
 import lwm2m_lab as lab
 from lwm2m_lab.wire.coap import Message, encode
+from lwm2m_lab.wire.pcapng import Packet
 from tests.wire.dtls_peer import CLIENT, IDENTITY, KEY, SERVER, DtlsPeer, capture_of
 
 PSK = {IDENTITY: KEY}
@@ -25,7 +29,7 @@ def read_state(peer: DtlsPeer, mid: int, *, moves_to: int | None = None) -> None
     peer.say(CLIENT, encode(Message("ACK", "2.05", mid, b"s", ((12, b""),), b"0")))
 
 
-def opened(*peers: DtlsPeer) -> lab.Capture:
+def opened(*peers: Any) -> lab.Capture:
     """All that these sessions said, one after the other."""
     packets = [packet for peer in peers for packet in peer.packets]
     return lab.Capture.from_bytes(capture_of(packets), name="sessions", psk=PSK)
@@ -75,6 +79,27 @@ def test_an_identity_that_two_devices_share_names_neither() -> None:
         read_state(peer, 2)
     names = ["urn:dev:0", "urn:dev:0", "urn:dev:1", "urn:dev:1", "192.0.2.12:40000"]
     assert opened(*peers).exchanges["endpoint"].tolist() == names
+
+
+def test_a_pull_over_coaps_belongs_to_the_device(ready: Any, image: bytes) -> None:
+    """Control in the clear, download in DTLS from another port under an identity of its own: one update, one image."""
+    uri = b"coaps://192.0.2.9:5701/fw.bin"
+    ready.exchange("0.03", "/5/0/1", "2.04", payload=uri, content_format=0)
+    peer = DtlsPeer(packets=ready.packets)
+    peer.addresses = {CLIENT: (ready.device[0], 45000), SERVER: ("192.0.2.9", 5701)}
+    peer.connect()
+    blocks = [image[at : at + 1024] for at in range(0, len(image), 1024)]
+    for number, block in enumerate(blocks):
+        more = number + 1 < len(blocks)
+        block2 = (number << 4 | more << 3 | 6).to_bytes(1, "big")
+        token = bytes([number])
+        peer.say(CLIENT, encode(Message("CON", "0.01", number, token, ((11, b"fw.bin"), (23, block2)))))
+        peer.say(SERVER, encode(Message("ACK", "2.05", number, token, ((23, block2),), block)))
+    ready.packets = [Packet(at * 10**7, packet.data) for at, packet in enumerate(peer.packets)]
+    capture = opened(ready)
+    (update,) = capture.updates.to_dict("records")
+    assert (update["endpoint"], update["delivery"]) == ("dev-1", "pull")
+    assert update["image_sha256"] == hashlib.sha256(image).hexdigest()
 
 
 def test_the_sessions_are_a_table() -> None:

@@ -33,11 +33,18 @@ JUDGED = {
 
 
 def entries() -> list[dict[str, Any]]:
-    """The clear-text captures of the manifest."""
+    """The captures of the manifest in the clear, or with their key."""
     path = CAPTURES / "MANIFEST.json"
     if not path.exists():
         return []
-    return [one for one in json.loads(path.read_text())["captures"] if one.get("block1_size_requested") is not None]
+    found = json.loads(path.read_text())["captures"]
+    return [one for one in found if one.get("block1_size_requested") is not None or keys(one)]
+
+
+def keys(entry: dict[str, Any]) -> dict[str, str]:
+    """The pre-shared key of a capture, by its identity."""
+    dtls = entry.get("dtls", {})
+    return {dtls["psk_identity"]: dtls["psk_hex"]} if "psk_hex" in dtls else {}
 
 
 def seen(values: list[Any]) -> list[Any]:
@@ -51,7 +58,7 @@ def seen(values: list[Any]) -> list[Any]:
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: pathlib.Path(entry["file"]).stem)
 def test_updates_are_those_of_the_manifest(entry: dict[str, Any]) -> None:
     """Endpoint, delivery, image, states, results and versions of every device, and outcome and verdict."""
-    capture = lab.read(CAPTURES / entry["file"])
+    capture = lab.read(CAPTURES / entry["file"], psk=keys(entry))
     updates = {row["endpoint"]: row for row in capture.updates.to_dict("records")}
     assert set(updates) == set(entry["devices"])
     parts = entry["reassembled_from_capture"]
@@ -72,15 +79,15 @@ def test_updates_are_those_of_the_manifest(entry: dict[str, Any]) -> None:
         else:
             assert update["image_sha256"] in images
         name = capture.name.split(".")[0]
-        keys = (f"{name}/{endpoint}", name, name.split("-")[0])
-        judged = next(JUDGED[key] for key in keys if key in JUDGED)
+        known_as = (f"{name}/{endpoint}", name, name.split("-")[0])
+        judged = next(JUDGED[key] for key in known_as if key in JUDGED)
         assert (update["outcome"], update["verdict"]) == judged
 
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: pathlib.Path(entry["file"]).stem)
 def test_healthy_sessions_give_no_failure(entry: dict[str, Any]) -> None:
     """A false alarm is as grave as a miss: a success without loss has no finding that fails."""
-    explanation = lab.explain(lab.read(CAPTURES / entry["file"]))
+    explanation = lab.explain(lab.read(CAPTURES / entry["file"], psk=keys(entry)))
     for update in explanation.updates:
         if update.outcome == "succeeded":
             mine = [one for one in explanation.findings if one.endpoint == update.endpoint]
