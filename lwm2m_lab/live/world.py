@@ -120,13 +120,12 @@ def run_blocking(network: Network, seed: int, main: Callable[[], Awaitable[T]]) 
     """
     with _one_at_a_time, concurrent.futures.ThreadPoolExecutor(1) as pool:
         loop = network.new_loop()
-        future = pool.submit(_drive, loop, seed, main)
+        # Ctrl-C may come before `submit` has returned, the thread running already; leaving the pool waits for it.
         try:
-            return future.result()
+            return pool.submit(_drive, loop, seed, main).result()
         except KeyboardInterrupt:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(_cancel_everything, loop)
-            concurrent.futures.wait([future])
             raise
 
 
