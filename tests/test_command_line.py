@@ -263,11 +263,14 @@ def test_ctrl_c_ends_cleanly(tmp_path: pathlib.Path) -> None:
         "sys.exit(main(['push', '--network', 'loopback', '--size', '4000000', '--block-size', '16',"
         f" '--pcap', {str(tmp_path / 'x.pcapng')!r}]))\n"
     )]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "running\n"
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "running\n"
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert errors.strip().splitlines()[-1] == "lwm2m-lab: stopped"
     assert "Traceback" not in errors

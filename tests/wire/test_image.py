@@ -23,7 +23,11 @@ def test_version_and_hash(version: str, signed: bool) -> None:
 
 @given(st.integers(0, 1999), st.integers(0, 7))
 def test_a_turned_bit_is_found_wherever_imgtool_finds_it(offset: int, bit: int) -> None:
-    """No bit of header, firmware and hash can turn unnoticed, and imgtool agrees."""
+    """No bit of header, firmware and hash can turn unnoticed, and imgtool agrees.
+
+    But for the lengths of the TLV area and of the hash: where one reaches past the end of the file imgtool compares
+    what is there.
+    """
     made = image(version="2.1.0", size=2000)
     data = bytearray(made.data)
     data[offset] ^= 1 << bit
@@ -34,7 +38,8 @@ def test_a_turned_bit_is_found_wherever_imgtool_finds_it(offset: int, bit: int) 
     except Exception as error:  # imgtool's own checks raise whatever comes first on a broken header
         assert not sound, error
         return
-    assert sound == theirs
+    lengths = (1962, 1963, 1966, 1967)
+    assert sound == theirs or (offset in lengths and theirs)
 
 
 @given(st.integers(0, 1999))
