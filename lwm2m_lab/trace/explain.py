@@ -19,7 +19,7 @@ from lwm2m_lab.trace.sentences import facts_of, sentence_of
 from lwm2m_lab.trace.text import printable
 from lwm2m_lab.trace.updates import Update
 
-__all__ = ["Explanation", "explain"]
+__all__ = ["Explanation", "as_json", "explain"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Explanation:
 
     def to_json(self, *, all_findings: bool = False) -> str:
         """The same as text."""
-        return json.dumps(self.to_dict(all_findings=all_findings), indent=2, default=_plain)
+        return as_json(self.to_dict(all_findings=all_findings))
 
     def __str__(self) -> str:
         capture = self.capture
@@ -162,6 +162,11 @@ def _findings_html(chains: list[tuple[int, Finding]]) -> str:
     ]
     with pd.option_context("display.max_colwidth", None):
         return str(pd.DataFrame(rows).to_html(index=False, escape=True, border=0))
+
+
+def as_json(shown: dict[str, Any]) -> str:
+    """The JSON of the contract as text."""
+    return json.dumps(shown, indent=2, default=_plain)
 
 
 def _plain(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +12,7 @@ import pandas as pd
 
 from lwm2m_lab.trace import deliveries
 from lwm2m_lab.trace.delivery import Delivery
+from lwm2m_lab.trace.images import ImageComparison, compare_image, save_image
 from lwm2m_lab.trace.outcomes import (
     FIRMWARE_VERSION,
     PKG_VERSION,
@@ -152,6 +154,37 @@ class Update:
         from lwm2m_lab.trace.cost import cost_of
 
         return cost_of(self, model=model, price_per_mb=price_per_mb, nat_timeout_s=nat_timeout_s, psm=psm, edrx=edrx)
+
+    def save_image(self, path: str | os.PathLike[str]) -> None:
+        """Write the image to a file: beside the target, then moved into place.
+
+        Raises
+        ------
+        BadInput
+            Where the image is not whole in the capture, or the file cannot be written.
+        """
+        save_image(self, path)
+
+    def compare_image(self, expected: bytes | str | os.PathLike[str]) -> ImageComparison:
+        """Compare the image with a file, or with bytes: equal, or where the first difference is.
+
+        An image that is not whole is compared as far as it was seen.
+
+        Raises
+        ------
+        BadInput
+            Where the file cannot be read.
+
+        Examples
+        --------
+        >>> import lwm2m_lab as lab
+        >>> update = lab.read("anjay-push-256-ok").update(0)
+        >>> image = bytearray(update.evidence.image)
+        >>> image[1000] ^= 1
+        >>> print(update.compare_image(bytes(image)))
+        the image differs from what was expected from byte 1000 on, in block 3, frame 21: 47 2b ...
+        """
+        return compare_image(self, expected)
 
     def plot(self) -> Figure:
         """Draw the version chart of this update."""

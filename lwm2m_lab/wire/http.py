@@ -152,6 +152,14 @@ class HttpExchange:
                 break
         return b"".join(parts)
 
+    def pieces(self) -> Iterator[tuple[int, bytes, int]]:
+        """The body as it came: offset in it, bytes, packet."""
+        passed = 0
+        for start, stop in self._ranges:
+            for at, place, length in self._stream.spans(start, stop):
+                yield passed + at - start, self._stream.read_file(place, length), self._stream.frame_at(at)
+            passed += stop - start
+
     @functools.cached_property
     def sha256(self) -> str | None:
         """Of the body, in hex; None where it is not whole."""
