@@ -119,12 +119,14 @@ class Rows:
 
     def where(self, **wanted: Any) -> Rows:
         """The rows in which each of these columns has this value, or one of these where a tuple is given."""
-        keep = np.ones(len(self), bool)
+        index = self.index
         for name, value in wanted.items():
-            column = self[name]
-            values = value if isinstance(value, tuple) else (value,)
-            keep &= np.logical_or.reduce([column == one for one in values]).astype(bool) if len(self) else keep
-        return self[keep]
+            column = self._source[name][index]
+            if isinstance(value, tuple):
+                index = index[np.logical_or.reduce([column == one for one in value]) if value else np.zeros(0, int)]
+            else:
+                index = index[column == value]
+        return Rows(self._source, index)
 
     def after(self, frame: float) -> Rows:
         """The rows of later frames."""
