@@ -209,13 +209,13 @@ class Session:
         session_hash = shake.session_hash() if self.extended else b""
         if session_hash is None:
             return
-        for psk in keyring.of_identity(shake.identity):
+        for given_for, psk in keyring.of_identity(shake.identity):
             premaster = keys.premaster_secret(psk)
             if self.extended:
-                yield "the key of its identity", keys.extended_master_secret(self.suite, premaster, session_hash)
+                yield given_for, keys.extended_master_secret(self.suite, premaster, session_hash)
             else:
                 randoms = shake.hello.random, hello.random
-                yield "the key of its identity", keys.master_secret(self.suite, premaster, *randoms)
+                yield given_for, keys.master_secret(self.suite, premaster, *randoms)
 
     # ------------------------------------------------------------ records
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from lwm2m_lab.errors import BadInput
@@ -38,8 +38,8 @@ class Keyring:
     Examples
     --------
     >>> keys = Keyring(psk={"urn:dev:1": "00112233445566778899aabbccddeeff"})
-    >>> len(keys.of_identity(b"urn:dev:1")), len(keys.of_identity(b"urn:dev:2"))
-    (1, 0)
+    >>> [given_for for given_for, _ in keys.of_identity(b"urn:dev:1")], [*keys.of_identity(b"urn:dev:2")]
+    (['the key of its identity'], [])
     >>> keys
     Keyring(1 pre-shared keys, 0 master secrets)
     """
@@ -69,10 +69,14 @@ class Keyring:
         """What a key log says of the handshake with this client random."""
         return self._masters.get(client_random)
 
-    def of_identity(self, identity: bytes) -> tuple[bytes, ...]:
-        """The keys to try for an identity: its own first."""
+    def of_identity(self, identity: bytes) -> Iterator[tuple[str, bytes]]:
+        """The keys to try for an identity, its own first, and what each was given for."""
         own = self._psk.get(identity, ())
-        return tuple(dict.fromkeys((*own, *self._psk.get(ANY_IDENTITY.encode(), ()))))
+        for key in own:
+            yield "the key of its identity", key
+        for key in self._psk.get(ANY_IDENTITY.encode(), ()):
+            if key not in own:
+                yield "a key for any identity", key
 
     def __repr__(self) -> str:
         count = sum(map(len, self._psk.values()))

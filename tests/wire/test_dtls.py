@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 import lwm2m_lab as lab
@@ -42,6 +45,28 @@ def test_a_wrong_key_is_said_to_be_wrong() -> None:
     assert len(capture.messages) == 0
     assert all(reason.startswith("the key is wrong") for reason in capture.sessions["reason"])
     assert "ffff" not in str(capture) + capture.sessions.to_csv() + repr(capture.columns)
+
+
+def test_a_key_for_any_identity_is_said_to_be_one() -> None:
+    """The reason tells which of the keys it was."""
+    sessions = lab.read("anjay-dtls-psk", psk={"": KEY, IDENTITY: "00" * 16}).sessions
+    assert set(sessions["reason"]) == {"opened by a key for any identity"}
+
+
+def test_cryptography_comes_with_the_first_key() -> None:
+    """A capture without DTLS, or without a key for it, does not wait for its import."""
+    code = (
+        "import sys\n"
+        "from lwm2m_lab.trace.samples import path_of\n"
+        "from lwm2m_lab.wire import read_columns\n"
+        "loaded = []\n"
+        "for name, psk in (('anjay-push-badcrc', None), ('anjay-dtls-psk', None), ('anjay-dtls-psk', {'': %r})):\n"
+        "    read_columns(path_of(name), psk=psk)\n"
+        "    loaded.append('cryptography' in sys.modules)\n"
+        "print(loaded)"
+    )
+    done = subprocess.run([sys.executable, "-c", code % KEY], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[False, False, True]"
 
 
 @pytest.mark.parametrize("psk", [{"a": "0g"}, {"a": ""}, {"a": "001"}, {"a": 7}, {7: "00"}, "00", {"a": b""}])
