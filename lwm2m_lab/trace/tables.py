@@ -160,6 +160,11 @@ class Tables:
     def _parts(self) -> dict[str, dict[str, Rows]]:
         return {}
 
+    @functools.cached_property
+    def path_codes(self) -> dict[str, int]:
+        """The integer code of each path, as in the columns ``_path``."""
+        return {path: code for code, path in enumerate(self.columns.categories["uri_path"])}
+
     def of(self, table: str, endpoint: str) -> Rows:
         """The rows of one endpoint in one of the tables that `rows` knows, in the order of the file."""
         if table not in self._parts:

@@ -119,8 +119,8 @@ class Case:
         own = own[(own.frame >= self.since) & (own.frame < self.update.until)]
         length, code = own.request_payload_length, own["_code"]
         writes = ((code == 3) | (code == 2)) & (own.block1_num <= 0) & (own.request_block1_more < 1)
-        empty = (own.uri_path == "/5/0/1") & (length == 0)
-        chosen: NDArray[np.bool_] = (writes & (empty | ((own.uri_path == "/5/0/0") & (length <= 4)))).astype(bool)
+        package, uri = (own["_path"] == self.capture.path_codes.get(path, -2) for path in ("/5/0/0", "/5/0/1"))
+        chosen: NDArray[np.bool_] = writes & ((uri & (length == 0)) | (package & (length <= 4)))
         return own[chosen]
 
     @functools.cached_property

@@ -6,11 +6,17 @@ from collections.abc import Iterable
 
 from lwm2m_lab.trace.findings.registry import RULES, Finding, Verdict
 
-__all__ = ["chained"]
+__all__ = ["LAYERS", "chained", "layer_of"]
 
-#: From the bottom up: messages, blocks, registrations, Object 5 (all else), versions.
-_LAYERS = {"M": 0, "W": 1, "G": 2, "V": 4}
-_OBJECT5 = 3
+#: From the bottom up, with the first letters of the rules there.
+LAYERS = {
+    "Messages": "MC",
+    "Block-wise transfer": "W",
+    "Registration": "G",
+    "Object 5 and LwM2M": "FORTA",
+    "Versions": "V",
+}
+_LAYER = {letter: number for number, letters in enumerate(LAYERS.values()) for letter in letters}
 _PARTIES = ("network", "repository", "server", "device")
 _OPEN = (Verdict.FAIL, Verdict.INCONCLUSIVE)
 Key = tuple[int, int, float, int, str]
@@ -44,12 +50,23 @@ def chained(findings: Iterable[Finding]) -> list[tuple[int, Finding]]:
     return ordered + [(0, one) for verdict in order for one in everything if one.verdict == verdict]
 
 
+def layer_of(rule: str) -> int:
+    """The layer that a rule speaks of: its place in `LAYERS`; that of Object 5 for a rule of the user's own.
+
+    Examples
+    --------
+    >>> layer_of("M2"), layer_of("V1"), layer_of("house rule")
+    (0, 4, 3)
+    """
+    return _LAYER.get(rule[:1], _LAYER["F"])
+
+
 def _key(one: Finding) -> Key:
     rule = RULES.get(one.rule)
     rank = 2 if one.verdict == Verdict.INCONCLUSIVE else int(one.certainty == "suspected")
     rank = rank if rule is None or rule.judges_update else 3
     first = one.frames[0] if one.frames else float("inf")
-    return rank, _LAYERS.get(one.rule[:1], _OBJECT5), first, _PARTIES.index(one.party), one.rule
+    return rank, layer_of(one.rule), first, _PARTIES.index(one.party), one.rule
 
 
 def _parents(names: list[str]) -> dict[str, str]:

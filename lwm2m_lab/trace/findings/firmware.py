@@ -10,7 +10,7 @@ import numpy as np
 from lwm2m_lab.spec.objects import State, UpdateResult
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.following import RESULT, STATE
-from lwm2m_lab.trace.findings.registry import Conclusion, Said, Verdict, rule
+from lwm2m_lab.trace.findings.registry import Conclusion, Party, Said, Verdict, rule
 from lwm2m_lab.trace.pulls import uri_target
 
 __all__: list[str] = []
@@ -107,8 +107,6 @@ def result_overwritten(case: Case) -> Iterator[Conclusion]:
     results = case.values(RESULT)
     errors = results.where(value=ERRORS)
     old = case.before(RESULT)
-    writes = case.delivery[(case.delivery["_code"] != 1).astype(bool)].frame
-    causes = np.concatenate([writes, case.executes.frame, case.resets.frame])
     registers = case.registrations.where(operation="register").frame
     for frame, value in errors.each("frame", "value"):
         later = results.after(frame)
@@ -116,6 +114,8 @@ def result_overwritten(case: Case) -> Iterator[Conclusion]:
         if value == old or not len(changed):
             continue
         at, new = changed.first("frame"), changed.first("value")
+        writes = case.delivery[(case.delivery["_code"] != 1).astype(bool)].frame
+        causes = np.concatenate([writes, case.executes.frame, case.resets.frame])
         if ((causes > frame) & (causes < at)).any():
             return
         sentence = f"Update Result {UpdateResult(value)} in frame {frame} has become {new} in frame {at}"
@@ -165,7 +165,8 @@ def uri_cut(case: Case) -> Iterator[Conclusion]:
     if evidence.kind != "pull" or not evidence.uri:
         return
     path, query = uri_target(evidence.uri)[0], _query(evidence.uri)
-    gets = case.delivery.where(code="0.01")
+    # The GETs of a download have one path and query.
+    gets = case.delivery[case.delivery["_code"] == 1][:1]
     for frame, asked, said in gets.each("frame", "uri_path", "uri_query"):
         if (asked or "/") != path:
             yield (
@@ -230,11 +231,10 @@ def scheme_number(uri: str | None) -> int | None:
       party="server")  # fmt: skip
 def package_format(case: Case) -> Iterator[Conclusion]:
     """TLV under the name of opaque puts 2 to 5 bytes before the image; 1542 is the number of drafts."""
-    writes = case.delivery[(case.delivery.uri_path == "/5/0/0").astype(bool)]
-    if not len(writes):
+    evidence, first = case.update.evidence, case.delivery[:1]
+    if evidence.kind != "push" or not len(first):
         return
-    form, frame = writes.first("content_format"), writes.first("frame")
-    refused = writes.where(response_code="4.15")
+    form, frame = first.first("content_format"), first.first("frame")
     header = _tlv_header(case) if form in (42, -1) else 0
     if form in (1542, 1543):
         yield (
@@ -249,11 +249,10 @@ def package_format(case: Case) -> Iterator[Conclusion]:
             f"{form if form >= 0 else 'none'} in frame {frame}: the image is stored {header} bytes late",
             [frame],
         )
-    elif len(refused):
-        sentence = (
-            f"Content-Format {form} of the package was refused with 4.15 in frame {refused.first('response_frame')}"
-        )
-        yield Said(Verdict.INCONCLUSIVE, sentence, refused.frame, party="device" if form == 42 else "server")
+    elif evidence.final_code == "4.15":
+        sentence = f"Content-Format {form} of the package was refused with 4.15 in frame {evidence.last_frame}"
+        party: Party = "device" if form == 42 else "server"
+        yield Said(Verdict.INCONCLUSIVE, sentence, [frame, evidence.last_frame], party=party)
     else:
         yield Verdict.PASS, f"the package is written with Content-Format {form}", [frame]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lwm2m_lab.spec.objects import OBJECT_VERSION_OF_LWM2M
 from lwm2m_lab.spec.rules import VERSIONS
@@ -88,7 +89,8 @@ def never_came_back(case: Case) -> Iterator[Conclusion]:
 def executed_twice(case: Case) -> Iterator[Conclusion]:
     """The answer was lost in the reset, the copy of the Execute finds a device that has forgotten the first one."""
     registers = case.registrations.where(operation="register").frame
-    asked = case.messages[~case.messages.sender.astype(bool)].where(code="0.02", uri_path=("/5/0/2", "/3/0/4"))
+    posts: NDArray[np.bool_] = (case.messages["_code"] == 2) & ~case.messages.sender
+    asked = case.messages[posts].where(uri_path=("/5/0/2", "/3/0/4"))
     firsts: dict[tuple[int, str], int] = {}
     for frame, mid, path in asked.each("frame", "mid", "uri_path"):
         first = firsts.setdefault((mid, path), frame)

@@ -30,11 +30,23 @@ _MOST_COMPARED = 500
 Ints = NDArray[np.int64]
 
 
-@rule("M0", "every confirmable message is answered", clause="RFC 7252, 4.2", party="network", certainty="suspected")
+@rule(
+    "M0",
+    "every confirmable message is answered",
+    clause="RFC 7252, 4.2",
+    party="network",
+    certainty="suspected",
+    after=("F18", "F21"),
+)
 def unanswered(case: Case) -> Iterator[Conclusion]:
-    """All copies of a request without an answer: the path was gone, or nobody was there."""
+    """All copies of a request without an answer: the path was gone, or nobody was there.
+
+    A device that installs and comes back owes no answer meanwhile.
+    """
     confirmable = case.exchanges[case.exchanges["_type"] == CON]
     lost = confirmable[(confirmable.response_frame < 0) & (confirmable.retransmissions >= MAX_RETRANSMIT)]
+    installed, back = case.installs.first("frame", np.inf), case.again.first("frame", 0)
+    lost = lost[(lost.frame < installed) | (lost.frame > back)]
     last = traffic(case)
     for frame, copies, path, mid, time in lost.each("frame", "retransmissions", "uri_path", "mid", "time"):
         same = np.nonzero((last.mid == mid) & (last.time >= time) & (last.time <= time + 247) & (last.type == CON))[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lwm2m_lab.spec.objects import State
 from lwm2m_lab.trace.findings.case import Case
@@ -225,7 +226,8 @@ def asked_while_asleep(case: Case) -> Iterator[Conclusion]:
 def _queue_mode(case: Case) -> bool:
     """Binding with the letter Q (1.0), or the flag Q (1.1 and later) of the last Register or Update that has them."""
     own = case.capture.of("exchanges", case.update.endpoint).before(case.update.until)
-    for query in reversed(own.where(uri_path="/rd").uri_query.tolist()):
+    registers: NDArray[np.bool_] = own["_path"] == case.capture.path_codes.get("/rd", -2)
+    for query in reversed(own[registers].uri_query.tolist()):
         items = dict(item.partition("=")[::2] for item in (query or "").split("&"))
         return "Q" in items or "Q" in items.get("b", "")
     return False
@@ -236,7 +238,9 @@ def resource_four(case: Case) -> Iterator[Conclusion]:
     """Update Supported Objects left the object before 1.0; the number stayed empty."""
     own = case.capture.of("exchanges", case.update.endpoint)
     own = own[(own.frame >= case.since) & (own.frame < case.update.until)]
-    for frame, code in own.where(uri_path="/5/0/4", code="0.01").each("frame", "response_code"):
+    number = case.capture.path_codes.get("/5/0/4", -2)
+    asked: NDArray[np.bool_] = (own["_path"] == number) & (own["_code"] == 1)
+    for frame, code in own[asked].each("frame", "response_code"):
         answer = f"answered {code}" if code else "not answered"
         yield (
             Verdict.FAIL,
@@ -256,7 +260,7 @@ def resource_four(case: Case) -> Iterator[Conclusion]:
 def not_now_is_no_failure(case: Case) -> Iterator[Conclusion]:
     """Result 11 and 5.03 say: later. A server that starts over throws away what the device holds."""
     deferred = case.values(RESULT).where(value=11)
-    busy = case.delivery.where(response_code=("5.03", "4.29"))
+    evidence = case.update.evidence
     if len(deferred) and case.before(RESULT) != 11:
         frame = deferred.first("frame")
         if np.isfinite(case.update.until) and not len(case.executes.where(path="/5/0/2").after(frame)):
@@ -268,8 +272,8 @@ def not_now_is_no_failure(case: Case) -> Iterator[Conclusion]:
             )
         else:
             yield Verdict.PASS, f"the device deferred the update in frame {frame}, which is no failure", [frame]
-    elif len(busy) and case.update.evidence.accepted is False:
-        frame, code = busy.last("response_frame"), busy.last("response_code")
+    elif evidence.refused_by == "device" and evidence.final_code in ("5.03", "4.29"):
+        frame, code = evidence.last_frame, evidence.final_code
         tried = np.isfinite(case.update.until)
         yield (
             Verdict.PASS if tried else Verdict.INCONCLUSIVE,

@@ -9,6 +9,13 @@ from tests.trace.triggers.trigger import Trigger
 __all__ = ["TRIGGERS"]
 
 HEALTHY = "ready\npush\ninstalled"
+SILENCE = """
+server > device CON GET /5/0/3
++2.5 server > device again
++5 server > device again
++10 server > device again
++20 server > device again
+"""
 
 
 PUT, ANSWER = (
@@ -42,7 +49,11 @@ TRIGGERS = {
         """,
         party="network",
         certainty="suspected",
-        quiet=(HEALTHY,),
+        quiet=(
+            HEALTHY,
+            # A device that installs and comes back owes no answer meanwhile.
+            f"ready\npush\nnotify /5/0/3 2\nexecute\nnotify /5/0/3 3\n{SILENCE}register\nread /5/0/5 1\nread /5/0/3 0",
+        ),
     ),
     "M2": Trigger(
         "each acknowledgement is lost behind the tap, and no copy is acknowledged again",
