@@ -294,6 +294,20 @@ def test_a_handshake_with_a_gap(missing: int, ems: bool) -> None:
         assert session.reason.startswith(("no ", "the handshake is not whole", "a handshake message is missing"))
 
 
+def test_a_finished_that_does_not_verify(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its record is authentic, so the key is right; that the handshake shown is not the one that was said, is told."""
+    peer = DtlsPeer()
+    whole = peer._finished
+    monkeypatch.setattr(peer, "_finished", lambda side, number: whole(side, number)[:-1] + b"\0")
+    peer.connect().say(CLIENT, get(1))
+    columns = read_columns(peer.capture(), psk=PSK)
+    assert mids(columns) == [1]
+    assert reasons(columns) == [
+        "opened by the key of its identity; a Finished does not verify although its record does: "
+        "the handshake is not whole"
+    ]
+
+
 def test_a_server_that_refuses_the_identity() -> None:
     """The alert is named, with its level, its sender and its frame."""
     peer = DtlsPeer()
