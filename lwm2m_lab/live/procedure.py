@@ -18,7 +18,7 @@ from lwm2m_lab.live.image import FirmwareImage
 from lwm2m_lab.live.requests import NoAnswer, Requester, text_of
 from lwm2m_lab.live.server import FIRMWARE_VERSION, PKG_VERSION, RESULT, STATE, Client, Server
 from lwm2m_lab.spec.objects import State, UpdateResult
-from lwm2m_lab.wire import values
+from lwm2m_lab.wire import encoding, values
 
 __all__ = ["Report", "ServerOptions", "update_device"]
 
@@ -190,7 +190,7 @@ class _Procedure:
     async def _push(self, client: Client) -> aiocoap.Message:
         body, content_format = self.image.data, tree.OCTET_STREAM
         if self.options.package_format == "tlv":
-            body, content_format = values.encode_tlv([values.Entry("/5/0/0", body)], base="/5/0/0"), tree.TLV
+            body, content_format = encoding.encode_tlv([values.Entry("/5/0/0", body)], base="/5/0/0"), tree.TLV
         return await push_blocks(
             self.requester,
             to=client.registration.remote,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lwm2m_lab.wire import values
+from lwm2m_lab.wire import encoding, values
 
 __all__ = [
     "LINK_FORMAT",
@@ -58,12 +58,12 @@ def represent(path: str, tree: Mapping[str, Value], *, accept: int | None, lwm2m
         accept = TEXT if single else (TLV if lwm2m == "1.0" else SENML_JSON)
     value = tree.get(path)
     if accept == TEXT and single and not isinstance(value, tuple):
-        return TEXT, values.encode_text(value)
+        return TEXT, encoding.encode_text(value)
     entries = [values.Entry(name, value) for full, many in chosen.items() for name, value in _spread(full, many)]
     if accept == TLV:
-        return TLV, values.encode_tlv(entries, base=path)
+        return TLV, encoding.encode_tlv(entries, base=path)
     if accept in (SENML_JSON, SENML_CBOR) and lwm2m != "1.0":
-        encode = values.encode_senml_json if accept == SENML_JSON else values.encode_senml_cbor
+        encode = encoding.encode_senml_json if accept == SENML_JSON else encoding.encode_senml_cbor
         return accept, encode(entries, base=path)
     raise Unacceptable(str(accept))
 

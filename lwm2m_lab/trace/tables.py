@@ -117,7 +117,7 @@ class Tables:
     @functools.cached_property
     def timeline(self) -> pd.DataFrame:
         """Every value seen, in the order of the file."""
-        return timeline.build_timeline(self.columns, *self._wire)
+        return timeline.build_timeline(self.columns, *self._wire, self._blocks)
 
     @functools.cached_property
     def executes(self) -> pd.DataFrame:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from lwm2m_lab.spec.objects import DEVICE, FIRMWARE_UPDATE, State, UpdateResult, resource_name
+from lwm2m_lab.trace import objects, transfers
 from lwm2m_lab.trace.exchanges import seconds
+from lwm2m_lab.trace.typed import typed
 from lwm2m_lab.wire import Columns, values
 
 __all__ = ["TIMELINE_COLUMNS", "build_executes", "build_timeline"]
@@ -19,10 +20,25 @@ _GET, _POST, _PUT, _FETCH, _IPATCH = _CODES = 1, 2, 3, 5, 7
 _CONTENT = 69
 #: Formats in which a POST to a resource is a Write; without one, or as text, it is an Execute.
 _EXECUTE_FORMATS = (-1, 0)
+#: Formats that carry one value without saying of which kind; a device that says 42 may mean text.
+_BARE = (-1, 0, 42)
+#: A body of values beyond this is no reading of a device.
+LARGEST_BODY = 1 << 20
 
 
-def build_timeline(columns: Columns, exchanges: pd.DataFrame, notifications: pd.DataFrame) -> pd.DataFrame:
-    """The timeline; packages are no values and stay out."""
+def build_timeline(
+    columns: Columns, exchanges: pd.DataFrame, notifications: pd.DataFrame, blocks: pd.DataFrame
+) -> pd.DataFrame:
+    """The timeline; packages are no values and stay out.
+
+    Parameters
+    ----------
+    columns : Columns
+    exchanges, notifications : DataFrame
+        As `lwm2m_lab.trace.exchanges.build_exchanges` gives them, with the endpoints.
+    blocks : DataFrame
+        As `lwm2m_lab.trace.transfers.build_blocks` gives them: values may come in several.
+    """
     time, frames = seconds(columns), columns["frame"]
     decoded: dict[tuple[str, int, bytes], list[tuple[str, str | None, object, str]]] = {}
     rows = []
@@ -32,6 +48,8 @@ def build_timeline(columns: Columns, exchanges: pd.DataFrame, notifications: pd.
         if key not in decoded:
             decoded[key] = list(_said(*key))
         rows += [(int(frames[row]), float(time[row]), endpoint, *said, how) for said in decoded[key]]
+    for row, endpoint, path, how, form, body in _bodies(columns, exchanges, blocks):
+        rows += [(int(frames[row]), float(time[row]), endpoint, *said, how) for said in _said(path, form, body)]
     table = pd.DataFrame(rows, columns=list(TIMELINE_COLUMNS))
     return table.sort_values("frame", kind="stable", ignore_index=True)
 
@@ -39,42 +57,87 @@ def build_timeline(columns: Columns, exchanges: pd.DataFrame, notifications: pd.
 def _said(path: str, form: int, payload: bytes) -> Iterator[tuple[str, str | None, object, str]]:
     """What one payload says: path, name, value and label of each resource."""
     for entry in _entries(path, form, payload):
-        if entry.path != "/5/0/0" and entry.value is not None:
-            yield entry.path, resource_name(entry.path), *_typed(entry)
+        if entry.value is not None and entry.path != "/5/0/0" and _is_resource_path(entry.path):
+            yield entry.path, objects.name_of(entry.path), *typed(entry, bare=form in _BARE)
+
+
+def _is_resource_path(path: str) -> bool:
+    parts = path[1:].split("/")
+    return 3 <= len(parts) <= 4 and all(part.isdecimal() for part in parts)
 
 
 def _sources(
     columns: Columns, exchanges: pd.DataFrame, notifications: pd.DataFrame
 ) -> Iterator[tuple[int, str, str, str]]:
-    """Messages that carry values: row, endpoint, path, how."""
+    """Messages that carry values, whole in themselves: row, endpoint, path, how."""
     names = np.array([*columns.categories["uri_path"], "/"], object)
     carrying = exchanges[_carries_values(columns, exchanges)]
     paths = names[carrying["_path"]].tolist()
     wanted = ("_row", "_response", "_code", "_response_code", "observe", "endpoint")
     parts = (carrying[name].tolist() for name in wanted)
+    sent, answered_whole = _is_whole(columns, "block1"), _is_whole(columns, "block2")
     for path, row, response, code, answered, observe, endpoint in zip(paths, *parts, strict=True):
         if path == "/dp":
-            yield row, endpoint, "/", "send"
+            if sent[row]:
+                yield row, endpoint, "/", "send"
         elif code in (_GET, _FETCH):
-            if answered == _CONTENT:
+            if answered == _CONTENT and answered_whole[response]:
                 yield response, endpoint, path, "observe" if observe == 0 else "read"
-        elif 64 <= answered < 96:
+        elif 64 <= answered < 96 and sent[row]:
             yield row, endpoint, path, "write"
     told = exchanges.iloc[notifications["_exchange"].to_numpy()]
     for row, endpoint, path in zip(notifications["_row"].tolist(), told["endpoint"], names[told["_path"]], strict=True):
-        if columns["code"][row] == _CONTENT:
+        if columns["code"][row] == _CONTENT and answered_whole[row]:
             yield row, endpoint, path, "notify"
 
 
+def _is_whole(columns: Columns, kind: str) -> np.ndarray:
+    """Whether a message carries a body of its own, not one block of several."""
+    number, more = columns[f"{kind}_num"], columns[f"{kind}_more"]
+    whole: np.ndarray = (number < 0) | ((number == 0) & (more == 0))
+    return whole
+
+
+def _bodies(
+    columns: Columns, exchanges: pd.DataFrame, blocks: pd.DataFrame
+) -> Iterator[tuple[int, str, str, str, int, bytes]]:
+    """Values that came in several blocks: row of the last one, endpoint, path, how, Content-Format, body."""
+    if not len(blocks):
+        return
+    names = [*columns.categories["uri_path"], "/"]
+    wanted = np.array([_has_values(path) for path in names[:-1]] + [True])
+    part = blocks[wanted[blocks["_path"].to_numpy()]]
+    observe = exchanges["observe"].to_numpy()
+    for _, group in part.groupby("transfer", sort=True):
+        first, path = group.iloc[0], names[int(group["_path"].iat[0])]
+        if len(group) < 2 or int(group["length"].sum()) > LARGEST_BODY or not _succeeded(group, path):
+            continue
+        body = transfers.body_of(columns, group)
+        if body is None:
+            continue
+        position = int(first["_exchange"])
+        read = "notify" if position < 0 else "observe" if observe[position] == 0 else "read"
+        sent = "send" if path == "/dp" else "write"
+        how = read if first["kind"] == "block2" else sent
+        last, form = int(group["_carrier"].iat[-1]), int(columns["content_format"][int(first["_carrier"])])
+        yield last, str(first["endpoint"]), "/" if path == "/dp" else path, how, form, body
+
+
+def _succeeded(group: pd.DataFrame, path: str) -> bool:
+    """A body that was written counts once it was accepted; one that was read, or sent by the device, at once."""
+    if group["kind"].iat[0] == "block2" or path == "/dp":
+        return True
+    return str(group["response_code"].iat[-1]).startswith("2.")
+
+
 def _carries_values(columns: Columns, exchanges: pd.DataFrame) -> np.ndarray:
-    """Exchanges whose payload names or is a value: reads, Writes, Sends; no blocks of images, no Executes."""
+    """Exchanges whose payload names or is a value: reads, Writes, Sends; no Executes, no Discover."""
     wanted = np.array([_has_values(path) for path in columns.categories["uri_path"]] + [False])
     path, code = exchanges["_path"].to_numpy(), exchanges["_code"].to_numpy()
     form = exchanges["content_format"].to_numpy()
-    composite = (path < 0) & np.isin(code, (_FETCH, _IPATCH))
+    root = (path < 0) & np.isin(code, (_GET, _FETCH, _IPATCH))
     execute = (code == _POST) & np.isin(form, _EXECUTE_FORMATS)
-    block = exchanges["block1_num"].to_numpy() > 0
-    carries: np.ndarray = (wanted[path] | composite) & ~execute & ~block & np.isin(code, _CODES)
+    carries: np.ndarray = (wanted[path] | root) & ~execute & np.isin(code, _CODES)
     return carries
 
 
@@ -89,33 +152,6 @@ def _entries(path: str, form: int, payload: bytes) -> list[values.Entry]:
         return values.decode(payload, content_format=None if form < 0 else form, path=path)
     except values.Undecodable:
         return []
-
-
-_NUMBERS = ("Integer", "Unsigned Integer", "Time")
-
-
-def _typed(entry: values.Entry) -> tuple[object, str]:
-    """A value in the type of its resource, and how people say it."""
-    parts = entry.path.strip("/").split("/")
-    known = {"3": DEVICE["1.2"], "5": FIRMWARE_UPDATE["1.2"]}.get(parts[0])
-    kind = ""
-    if known is not None and len(parts) >= 3 and parts[2].isdecimal() and int(parts[2]) in known.resources:
-        kind = known.resources[int(parts[2])].type
-    if kind in _NUMBERS:
-        number = values.as_integer(entry.value)
-        return number, _number_label(entry.path, number)
-    if kind == "String" or not kind:
-        text = values.as_text(entry.value)
-        return text if text is not None else entry.value, str(text)
-    return entry.value, str(values.as_text(entry.value))
-
-
-def _number_label(path: str, number: int | None) -> str:
-    if path == "/5/0/3" and number in list(State):
-        return str(State(number))
-    if path == "/5/0/5" and number in list(UpdateResult):
-        return str(UpdateResult(number))
-    return str(number)
 
 
 def build_executes(columns: Columns, exchanges: pd.DataFrame) -> pd.DataFrame:

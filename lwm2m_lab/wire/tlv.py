@@ -42,13 +42,13 @@ def records(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         at = fields + length
 
 
-def decode(data: bytes, path: str) -> list[tuple[str, bytes]]:
+def decode(data: bytes, path: str, *, most: int = 100_000) -> list[tuple[str, bytes]]:
     """Full paths and raw values of a TLV payload that answers (or writes) `path`.
 
     Raises
     ------
     TlvError
-        For bytes that are no TLV, or records nested where none may be.
+        For bytes that are no TLV, records nested where none may be, or more than `most` values.
     """
     base = [part for part in path.split("/") if part]
     found: list[tuple[str, bytes]] = []
@@ -63,6 +63,8 @@ def decode(data: bytes, path: str) -> list[tuple[str, bytes]]:
             # An object with one instance may be answered without the instance around its resources.
             instance = [*base, "0"][:2]
             found += _resource(kind, [*instance, str(identifier)], value)
+        if len(found) > most:
+            raise TlvError(f"more than {most} values")
     return found
 
 

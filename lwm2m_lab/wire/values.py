@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import collections
+import datetime
+import decimal
+import fractions
 import io
 import json
+import math
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,10 +30,6 @@ __all__ = [
     "as_integer",
     "as_text",
     "decode",
-    "encode_senml_cbor",
-    "encode_senml_json",
-    "encode_text",
-    "encode_tlv",
     "unwrap_package",
 ]
 
@@ -91,27 +92,51 @@ def decode(payload: bytes, *, content_format: int | None, path: str) -> list[Ent
     >>> decode(b'[{"bn":"/5/0/","n":"3","v":1},{"n":"5","v":0}]', content_format=110, path="/5/0")
     [Entry(path='/5/0/3', value=1), Entry(path='/5/0/5', value=0)]
     """
+    form = _true_format(payload, content_format, path)
     try:
-        return _decode(payload, content_format, path)
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, struct.error) as error:
+        return _decode(payload, form, path)
+    except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError, struct.error) as error:
         raise Undecodable(
             f"{len(payload)} bytes for {path} are no payload of Content-Format {content_format} ({error})"
         ) from None
 
 
+def _true_format(payload: bytes, content_format: int | None, path: str) -> int | None:
+    """What a payload is by its bytes, where its Content-Format is missing or says text or opaque and cannot be right.
+
+    One server in the field labels SenML JSON as text/plain; some devices leave the option out.
+    """
+    if content_format not in (None, TEXT, OPAQUE):
+        return content_format
+    if _looks_like_senml(payload):
+        return SENML_JSON
+    if payload[:1] == b"{" and payload[-1:] == b"}" and b'"e"' in payload:
+        return JSON
+    several = path.count("/") < 3 or path == "/"
+    if not several:
+        return content_format
+    # An object or an instance has several values: neither text nor bytes of one.
+    if payload[:1] == b"<":
+        return LINK_FORMAT
+    if payload[:1] and 0x80 <= payload[0] <= 0x9F and payload[1:2] and payload[1] >> 5 == 5:
+        return SENML_CBOR
+    return TLV if path != "/" and payload else content_format
+
+
 def _decode(payload: bytes, content_format: int | None, path: str) -> list[Entry]:
+    if content_format == LINK_FORMAT:
+        # What a Discover answers: which resources there are and their attributes, no values.
+        return []
     if content_format in (None, TEXT):
-        if _looks_like_senml(payload):
-            return _senml(json.loads(payload))
         return [Entry(path, payload.decode() if content_format == TEXT else _text_or_bytes(payload))]
     if content_format == OPAQUE:
         return [Entry(path, payload)]
     if content_format in (TLV, OLD_TLV):
-        return [Entry(name, value) for name, value in tlv.decode(payload, path)]
+        return [Entry(name, value) for name, value in tlv.decode(payload, path, most=MOST_ENTRIES)]
     if content_format in (SENML_JSON, SENML_ETCH_JSON):
-        return _senml(json.loads(payload))
+        return _senml(json.loads(payload), path)
     if content_format in (SENML_CBOR, SENML_ETCH_CBOR):
-        return _senml(_labelled(_cbor(payload)))
+        return _senml(_labelled(_cbor(payload)), path)
     if content_format in (JSON, OLD_JSON):
         return _old_json(json.loads(payload), path)
     if content_format == LWM2M_CBOR:
@@ -129,7 +154,7 @@ def _text_or_bytes(payload: bytes) -> str | bytes:
 
 
 def _looks_like_senml(payload: bytes) -> bool:
-    """One server in the field labels SenML JSON as text/plain: the bytes tell."""
+    """An array of objects, or of nothing but names."""
     return payload[:2] == b"[{" and payload[-2:] == b"}]" and b'"' in payload[:8]
 
 
@@ -148,27 +173,43 @@ def _cbor(payload: bytes) -> Any:
 
 
 #: SenML's CBOR labels (RFC 8428, 6).
-_LABELS = {-2: "bn", -3: "bt", -4: "bu", -5: "bv", -1: "bver", 0: "n", 1: "u", 2: "v", 3: "vs", 4: "vb", 8: "vd"}
+LABELS = {-2: "bn", -3: "bt", -4: "bu", -5: "bv", -1: "bver", 0: "n", 1: "u", 2: "v", 3: "vs", 4: "vb", 8: "vd"}
 
 
 def _labelled(pack: Any) -> Any:
     if not isinstance(pack, list) or not all(isinstance(one, dict) for one in pack):
         raise ValueError("a SenML pack is an array of records")
-    return [{_LABELS.get(key, key): value for key, value in record.items()} for record in pack]
+    return [{LABELS.get(key, key): value for key, value in record.items()} for record in pack]
 
 
-def _senml(pack: Any) -> list[Entry]:
-    """Records with their base name resolved."""
+def _senml(pack: Any, asked: str = "/") -> list[Entry]:
+    """Records with their base name resolved; `asked` is what was read or written."""
     if not isinstance(pack, list) or len(pack) > MOST_ENTRIES or not all(isinstance(one, dict) for one in pack):
         raise ValueError("a SenML pack is an array of records")
     entries, base_name, base_value = [], "", None
     for record in pack:
         base_name = str(record.get("bn", base_name))
         base_value = record.get("bv", base_value)
-        path = base_name + str(record.get("n", ""))
-        if path.startswith("/"):
-            entries.append(Entry(path.rstrip("/") or "/", _senml_value(record, base_value)))
+        path = _joined(base_name, str(record.get("n", "")), asked)
+        entries.append(Entry(path, _senml_value(record, base_value)))
     return entries
+
+
+def _joined(base: str, name: str, asked: str) -> str:
+    """Base name and name as a path.
+
+    The two stand together as they are (RFC 8428, 4.5.1). Some devices leave out the slash between them, or the base
+    name altogether; what results is then no path under the one that was asked for, and the slash is put in.
+    """
+    path = "/" + (base + name).strip("/")
+    if asked == "/" or _is_under(path, asked):
+        return path
+    other = f"{base.rstrip('/')}/{name}".rstrip("/") if base.startswith("/") else f"{asked}{path}"
+    return other if _is_under(other, asked) else path
+
+
+def _is_under(path: str, asked: str) -> bool:
+    return path == asked or path.startswith(asked.rstrip("/") + "/")
 
 
 def _senml_value(record: Mapping[str, Any], base_value: Any) -> Value:
@@ -188,6 +229,13 @@ def _senml_value(record: Mapping[str, Any], base_value: Any) -> Value:
 def _scalar(value: Any) -> Value:
     if value is None or isinstance(value, bytes | str | int | float):
         return value
+    if isinstance(value, decimal.Decimal | fractions.Fraction):
+        # A decimal fraction of CBOR; one with an exponent of millions is a number of no sensor.
+        real = float(value)
+        if math.isfinite(real):
+            return real
+    if isinstance(value, datetime.datetime):
+        return int(value.timestamp())
     raise ValueError(f"{type(value).__name__} is no value of a resource")
 
 
@@ -199,25 +247,25 @@ def _base64url(text: str) -> bytes:
 
 def _old_json(document: Any, path: str) -> list[Entry]:
     """The JSON of LwM2M 1.0: base name and an array of elements."""
-    if not isinstance(document, dict) or not isinstance(document.get("e"), list):
+    if not isinstance(document, dict) or not isinstance(document.get("e"), list) or len(document["e"]) > MOST_ENTRIES:
         raise ValueError("an object with an array 'e' of elements is expected")
-    base = str(document.get("bn", path if path.count("/") >= 3 else path.rstrip("/") + "/"))
+    base = str(document.get("bn", path))
     entries = []
     for element in document["e"]:
         if not isinstance(element, dict):
             raise ValueError("an element of 'e' is an object")
-        name = base + str(element.get("n", ""))
+        name = _joined(base, str(element.get("n", "")), path)
         value = next((element[key] for key in ("v", "sv", "bv", "ov") if key in element), None)
-        entries.append(Entry(name.rstrip("/"), _scalar(value)))
+        entries.append(Entry(name, _scalar(value)))
     return entries
 
 
 def _nested(item: Any, prefix: Sequence[str]) -> list[Entry]:
     """LwM2M CBOR: maps by id, arrays as keys shorten a path; the root may leave out what the request named."""
     entries: list[Entry] = []
-    pending: list[tuple[list[str], Any]] = [([], item)]
+    pending: collections.deque[tuple[list[str], Any]] = collections.deque([([], item)])
     while pending:
-        path, value = pending.pop(0)
+        path, value = pending.popleft()
         if isinstance(value, dict):
             if len(path) >= DEEPEST:
                 raise ValueError("maps nested too deeply")
@@ -274,99 +322,6 @@ def as_text(value: Value) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
-
-
-# ---------------------------------------------------------------- encoding
-
-
-def encode_text(value: Value) -> bytes:
-    """One value as text/plain; opaque in base64, booleans as 0 and 1 (LwM2M, text format)."""
-    if isinstance(value, bytes):
-        return base64.b64encode(value)
-    if isinstance(value, bool):
-        return b"1" if value else b"0"
-    return str(value).encode()
-
-
-def encode_tlv(entries: Iterable[Entry], *, base: str) -> bytes:
-    """Entries as TLV, as an answer to (or a Write of) `base`.
-
-    Examples
-    --------
-    >>> encode_tlv([Entry("/5/0/3", 1), Entry("/5/0/5", 0)], base="/5/0").hex()
-    'c10301c10500'
-    >>> encode_tlv([Entry("/5/0/8/0", 0), Entry("/5/0/8/1", 1)], base="/5/0/8").hex()
-    '8608410000410101'
-    """
-    tree: dict[int, dict[int, Any]] = {}
-    for entry in entries:
-        parts = [int(part) for part in entry.path.split("/") if part]
-        resources = tree.setdefault(parts[1], {})
-        if len(parts) == 4:
-            resources.setdefault(parts[2], {})[parts[3]] = _raw(entry.value)
-        else:
-            resources[parts[2]] = _raw(entry.value)
-    instances = {number: b"".join(map(_encode_resource, inside.items())) for number, inside in tree.items()}
-    if base.count("/") >= 2:
-        return b"".join(instances.values())
-    return b"".join(tlv.encode_record(tlv.INSTANCE, number, inside) for number, inside in instances.items())
-
-
-def _encode_resource(resource: tuple[int, Any]) -> bytes:
-    number, value = resource
-    if isinstance(value, dict):
-        inside = b"".join(tlv.encode_record(tlv.RESOURCE_INSTANCE, one, raw) for one, raw in value.items())
-        return tlv.encode_record(tlv.MULTIPLE, number, inside)
-    return tlv.encode_record(tlv.RESOURCE, number, value)
-
-
-def _raw(value: Value) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    if isinstance(value, bool):
-        return bytes([value])
-    if isinstance(value, int):
-        return tlv.encode_integer(value)
-    return struct.pack(">d", value) if isinstance(value, float) else str(value).encode()
-
-
-def _records(entries: Iterable[Entry], base: str) -> list[dict[str, Any]]:
-    """SenML records, the base name on the first."""
-    prefix = base if base.count("/") >= 3 else base.rstrip("/") + "/"
-    records: list[dict[str, Any]] = []
-    for entry in entries:
-        record: dict[str, Any] = {"bn": prefix} if not records else {}
-        name = entry.path.removeprefix(prefix)
-        if name:
-            record["n"] = name
-        value = entry.value
-        key = "vb" if isinstance(value, bool) else "vd" if isinstance(value, bytes) else None
-        record[key or ("vs" if isinstance(value, str) else "v")] = value
-        records.append(record)
-    return records
-
-
-def encode_senml_json(entries: Iterable[Entry], *, base: str) -> bytes:
-    """Entries as SenML JSON.
-
-    Examples
-    --------
-    >>> encode_senml_json([Entry("/5/0/3", 1)], base="/5/0/3")
-    b'[{"bn":"/5/0/3","v":1}]'
-    """
-    records = _records(entries, base)
-    for record in records:
-        if "vd" in record:
-            record["vd"] = base64.urlsafe_b64encode(record["vd"]).rstrip(b"=").decode()
-    return json.dumps(records, separators=(",", ":")).encode()
-
-
-def encode_senml_cbor(entries: Iterable[Entry], *, base: str) -> bytes:
-    """Entries as SenML CBOR."""
-    import cbor2
-
-    numbers = {name: label for label, name in _LABELS.items()}
-    return cbor2.dumps([{numbers[key]: value for key, value in one.items()} for one in _records(entries, base)])
 
 
 # ---------------------------------------------------------------- the package

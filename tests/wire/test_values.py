@@ -12,18 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lwm2m_lab.wire import tlv
+from lwm2m_lab.wire.encoding import encode_senml_cbor, encode_senml_json, encode_tlv
 from lwm2m_lab.wire.links import Link, NoLinkFormat, format_links, parse_links
-from lwm2m_lab.wire.values import (
-    Entry,
-    Undecodable,
-    as_integer,
-    as_text,
-    decode,
-    encode_senml_cbor,
-    encode_senml_json,
-    encode_tlv,
-    unwrap_package,
-)
+from lwm2m_lab.wire.values import Entry, Undecodable, as_integer, as_text, decode, unwrap_package
 
 FORMATS = [None, 0, 40, 42, 60, 110, 112, 320, 322, 1542, 1543, 11542, 11543, 11544, 9999]
 READINGS = [Entry("/5/0/3", 2), Entry("/5/0/5", 0), Entry("/5/0/7", "2.1.0")]
@@ -190,3 +181,94 @@ def test_any_bytes_are_links_or_none(payload: bytes) -> None:
         parse_links(payload)
     except NoLinkFormat as error:
         assert "expected" in str(error)
+
+
+# ---------------------------------------------------------------- as devices in the field say it
+
+
+@pytest.mark.parametrize(
+    ("form", "payload", "path"),
+    [
+        (110, b'[{"bn":"/5/0/","n":"3","v":2},{"n":"5","v":0}]', "/5/0"),
+        (110, b'[{"bn":"/5/0","n":"3","v":2},{"n":"5","v":0}]', "/5/0"),
+        (110, b'[{"n":"3","v":2},{"n":"5","v":0}]', "/5/0"),
+        (110, b'[{"n":"5/0/3","v":2},{"n":"5/0/5","v":0}]', "/5/0"),
+        (110, b'[{"bn":"/","n":"5/0/3","v":2},{"n":"5/0/5","v":0}]', "/"),
+        (110, b'[{"bn":"/5/0/","bt":1.7e9,"n":"3","v":2,"t":1},{"n":"5","v":0}]', "/5"),
+        (11543, b'{"bn":"/5/0/","e":[{"n":"3","v":2},{"n":"5","v":0}]}', "/5/0"),
+        (1543, b'{"e":[{"n":"3","v":2},{"n":"5","v":0}]}', "/5/0"),
+        (11543, b'{"bn":"/5","e":[{"n":"0/3","v":2},{"n":"0/5","v":0}]}', "/5"),
+        (11544, bytes.fromhex("a1820500a203020500"), "/5/0"),
+        (11544, bytes.fromhex("bf05bf00bf03020500ffffff"), "/5/0"),
+        (11544, bytes.fromhex("a203020500"), "/5/0"),
+        (11544, bytes.fromhex("a283050003028305000500"), "/"),
+        (112, bytes.fromhex("9fbf21652f352f302f0061330202ffa20061350200ff"), "/5/0"),
+        (1542, bytes.fromhex("c10302c10500"), "/5/0"),
+        (11542, bytes.fromhex("080006c10302c10500"), "/5"),
+        # Content-Formats that are missing or wrong: the bytes tell.
+        (None, bytes.fromhex("c10302c10500"), "/5/0"),
+        (0, bytes.fromhex("c10302c10500"), "/5/0"),
+        (42, b'[{"bn":"/5/0/","n":"3","v":2},{"n":"5","v":0}]', "/5/0"),
+        (None, b'{"bn":"/5/0/","e":[{"n":"3","v":2},{"n":"5","v":0}]}', "/5/0"),
+        (None, bytes.fromhex("82a321652f352f302f0061330202a20061350200"), "/5/0"),
+    ],
+)  # fmt: skip
+def test_the_same_two_values(form: int | None, payload: bytes, path: str) -> None:
+    """However the names are cut, whatever the format is called."""
+    assert shown(decode(payload, content_format=form, path=path)) == [("/5/0/3", 2), ("/5/0/5", 0)]
+
+
+def test_attributes_are_no_values() -> None:
+    """What a Discover answers names resources."""
+    assert decode(b"</5/0/3>;pmin=10,</5/0/5>", content_format=40, path="/5/0") == []
+    assert decode(b"</5/0/3>;pmin=10,</5/0/5>", content_format=None, path="/5/0") == []
+
+
+def test_resource_instances() -> None:
+    """/5/0/8 has several, in each format."""
+    tlv_bytes, wanted = bytes.fromhex("8608410000410101"), [("/5/0/8/0", 0), ("/5/0/8/1", 1)]
+    assert shown(decode(tlv_bytes, content_format=11542, path="/5/0")) == wanted
+    assert shown(decode(tlv_bytes[2:], content_format=11542, path="/5/0/8")) == wanted
+    assert shown(decode(cbor2.dumps({5: {0: {8: {0: 0, 1: 1}}}}), content_format=11544, path="/5/0/8")) == wanted
+    pack = [{"bn": "/5/0/8/", "n": "0", "v": 0}, {"n": "1", "v": 1}]
+    assert shown(decode(json.dumps(pack).encode(), content_format=110, path="/5/0/8")) == wanted
+    assert shown(decode(b'{"e":[{"n":"0","v":0},{"n":"1","v":1}]}', content_format=11543, path="/5/0/8")) == wanted
+
+
+def test_cbor_numbers_of_every_kind() -> None:
+    """Decimal fractions, dates and half floats are numbers; those of no sensor are refused."""
+    assert decode(bytes.fromhex("c48220190113"), content_format=60, path="/3303/0/5700") == [
+        Entry("/3303/0/5700", 27.5)
+    ]
+    assert decode(bytes.fromhex("c11a65e11a80"), content_format=60, path="/3/0/13") == [Entry("/3/0/13", 1709251200)]
+    assert decode(bytes.fromhex("f94e00"), content_format=60, path="/3303/0/5700") == [Entry("/3303/0/5700", 24.0)]
+    with pytest.raises(Undecodable):
+        decode(bytes.fromhex("c4821a7fffffff01"), content_format=60, path="/3303/0/5700")
+
+
+@pytest.mark.parametrize("form", [60, 112, 11544])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"\x9b" + (1 << 60).to_bytes(8, "big"), b"\xbb" + (1 << 60).to_bytes(8, "big"),
+        b"\x5b" + (1 << 60).to_bytes(8, "big") + b"x", b"\x7a\x7f\xff\xff\xffx", b"\x81" * 50_000 + b"\0",
+        b"\xa1\0" * 50_000 + b"\0", b"\xc1" * 50_000 + b"\0", b"\xd8\x1c\x81\xd8\x1d\0",
+    ],
+)  # fmt: skip
+def test_cbor_that_announces_too_much(form: int, payload: bytes) -> None:
+    """2^60 items that never come, 50,000 levels, a list that holds itself: refused at once, in no memory."""
+    with pytest.raises(Undecodable):
+        decode(payload, content_format=form, path="/5/0")
+
+
+def test_deep_json_and_many_records() -> None:
+    """The same for the formats of text and for TLV."""
+    for form, payload in [
+        (110, b"[" * 100_000),
+        (11543, b'{"e":' * 100_000),
+        (110, b'[{"n":"/5/0/3","v":' + b"9" * 9000 + b"}]"),
+    ]:
+        with pytest.raises(Undecodable):
+            decode(payload, content_format=form, path="/5/0")
+    with pytest.raises(Undecodable, match="more than 100000 values"):
+        decode(b"\xc0\x03" * 100_001, content_format=11542, path="/5/0")
