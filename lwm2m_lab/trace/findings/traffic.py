@@ -194,6 +194,22 @@ def gets(case: Case) -> Rows:
     return found
 
 
+def body_ends(blocks: Rows, *, pull: bool) -> tuple[Ints, Ints, Ints, Ints]:
+    """NUM, M, size and payload bytes of the block in each exchange of a delivery; NUM is -1 where there is none."""
+    side, kind = ("response", "block2") if pull else ("request", "block1")
+    num, more, size = (blocks[f"{side}_{kind}_{name}"].astype(np.int64) for name in ("num", "more", "size"))
+    length = blocks[f"{side}_payload_length"].astype(np.int64)
+    if pull:
+        num = np.where(blocks["_response_code"] < 96, num, -1)
+    return num, more, size, length
+
+
+def body_starts(num: Ints) -> Ints:
+    """For each block the position of the block 0 that its body began with; -1 where the body began before."""
+    starts: Ints = np.maximum.accumulate(np.where(num == 0, np.arange(len(num)), -1))
+    return starts
+
+
 def requester(case: Case) -> tuple[Party, Party]:
     """Who asks and who answers in the delivery."""
     return ("device", "repository") if case.update.evidence.kind == "pull" else ("server", "device")

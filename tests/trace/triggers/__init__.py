@@ -6,7 +6,20 @@ to.
 
 from __future__ import annotations
 
-from tests.trace.triggers import blockwise, firmware, message, object5, registration, retransmission, server, version
+from tests.trace.triggers import (
+    blockwise,
+    bodies,
+    contexts,
+    endings,
+    firmware,
+    message,
+    negotiation,
+    object5,
+    registration,
+    retransmission,
+    server,
+    version,
+)
 from tests.trace.triggers.trigger import Trigger
 
 __all__ = ["TRIGGERS", "Trigger"]
@@ -16,6 +29,10 @@ TRIGGERS: dict[str, Trigger] = {
     **message.TRIGGERS,
     **retransmission.TRIGGERS,
     **blockwise.TRIGGERS,
+    **negotiation.TRIGGERS,
+    **bodies.TRIGGERS,
+    **contexts.TRIGGERS,
+    **endings.TRIGGERS,
     **object5.TRIGGERS,
     **firmware.TRIGGERS,
     **server.TRIGGERS,
