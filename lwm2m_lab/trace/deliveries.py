@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 
 from lwm2m_lab.trace import httppulls, pulls
-from lwm2m_lab.trace.delivery import Delivery, extend, is_success, note_unanswered, package_of, runs
+from lwm2m_lab.trace.delivery import Delivery, extend, is_success, note_unanswered, package_of
 from lwm2m_lab.trace.packages import Package
+from lwm2m_lab.trace.rows import Rows
+from lwm2m_lab.trace.transfers import runs
 from lwm2m_lab.wire import values
 
 if TYPE_CHECKING:
@@ -40,19 +41,19 @@ class _Write:
     accepted: bool | None
     code: str | None
     uri: str = ""
-    blocks: pd.DataFrame | None = None
+    blocks: Rows | None = None
     body: bytes | None = None
     form: int = -1
 
 
 def build_deliveries(capture: Capture) -> list[Delivery]:
     """The deliveries of a capture, in the order of their first Writes."""
-    table: pd.DataFrame = capture._wire[0]
+    exchanges = capture.rows("exchanges")
     deliveries: list[Delivery] = []
     current: dict[str, Delivery] = {}
-    pending: dict[int, list[pd.DataFrame]] = {}
+    pending: dict[int, list[Rows]] = {}
     endings = _endings(capture)
-    for write in sorted(_writes(capture, table), key=lambda one: one.frame):
+    for write in sorted(_writes(capture, exchanges), key=lambda one: one.frame):
         last = current.get(write.endpoint)
         if last is not None and any(last.last_frame < frame < write.frame for frame in endings.get(write.endpoint, ())):
             last.is_open = False
@@ -68,14 +69,14 @@ def build_deliveries(capture: Capture) -> list[Delivery]:
             deliveries.append(last)
             current[write.endpoint] = last
         if kind == "push":
-            _add_push(capture, table, last, write, pending.setdefault(id(last), []))
+            _add_push(capture, exchanges, last, write, pending.setdefault(id(last), []))
         else:
-            _add_uri(table, last, write)
+            _add_uri(exchanges, last, write)
     following: dict[str, int] = {}
     for one in reversed(deliveries):
         one.until = following.get(one.endpoint, np.inf)
         following[one.endpoint] = one.first_frame
-    pulls.add_pulls(capture, table, deliveries)
+    pulls.add_pulls(capture, exchanges, deliveries)
     httppulls.add_http_pulls(capture, deliveries)
     return deliveries
 
@@ -92,50 +93,42 @@ def _endings(capture: Capture) -> dict[str, list[int]]:
 # ---------------------------------------------------------------- the Writes
 
 
-def _writes(capture: Capture, table: pd.DataFrame) -> Iterator[_Write]:
-    paths = capture.columns.categories["uri_path"]
-    blocks = capture._blocks
-    package = (
-        blocks[(blocks["kind"] == "block1") & blocks["_path"].isin([_index(paths, PACKAGE)])] if len(blocks) else blocks
-    )
-    for _, group in package.groupby("transfer", sort=True) if len(package) else ():
-        yield _push_write(capture, table, group)
-    wanted = [_index(paths, name) for name in (PACKAGE, PACKAGE_URI, "/5/0", "/5")]
-    form = table["content_format"].to_numpy()
-    code = table["_code"].to_numpy()
+def _writes(capture: Capture, exchanges: Rows) -> Iterator[_Write]:
+    blocks = capture.rows("blocks")
+    if len(blocks):
+        package = blocks[(blocks.kind == "block1") & (blocks["_path"] == _index(capture, PACKAGE))]
+        yield from (_push_write(capture, group) for group in package.split("transfer"))
+    code, form, path = (exchanges[name] for name in ("_code", "content_format", "_path"))
     # A POST without Content-Format is an Execute (A11).
     write = (code == _PUT) | ((code == _POST) & (form >= 0))
-    composite = (code == _IPATCH) & (table["_path"] < 0).to_numpy()
-    single = (table["block1_num"] < 0).to_numpy()
-    chosen = np.nonzero(((write & table["_path"].isin(wanted).to_numpy()) | composite) & single)[0]
+    wanted = np.isin(path, [_index(capture, name) for name in (PACKAGE, PACKAGE_URI, "/5/0", "/5")])
+    composite = (code == _IPATCH) & (path < 0)
+    chosen = np.nonzero(((write & wanted) | composite) & (exchanges.block1_num < 0))[0]
     for at in chosen.tolist():
-        yield from _single_writes(capture, table, at)
+        yield from _single_writes(capture, exchanges[[at]], at)
 
 
-def _index(paths: list[str], path: str) -> int:
+def _index(capture: Capture, path: str) -> int:
+    paths = capture.columns.categories["uri_path"]
     return paths.index(path) if path in paths else -2
 
 
-def _push_write(capture: Capture, table: pd.DataFrame, group: pd.DataFrame) -> _Write:
+def _push_write(capture: Capture, group: Rows) -> _Write:
     """A block-wise Write of the package, or of its reset value."""
-    first, last = group.iloc[0], group.iloc[-1]
-    at = int(first["_exchange"])
+    at, frame, endpoint = group.first("_exchange"), group.first("frame"), group.first("endpoint")
+    code, form = group.last("response_code"), group.first("_form")
     body = None
-    if len(group) == 1 and not bool(first["more"]):
-        raw = capture.columns.payload(int(first["_carrier"]))
-        body = values.unwrap_package(raw, None if first["_form"] < 0 else int(first["_form"]))
-    code = last["response_code"]
+    if len(group) == 1 and not group.first("more"):
+        body = values.unwrap_package(capture.columns.payload(group.first("_carrier")), None if form < 0 else form)
     if body in RESET_VALUES:
-        return _Write("reset", at, int(first["frame"]), str(first["endpoint"]), is_success(code), code)
-    return _Write("push", at, int(first["frame"]), str(first["endpoint"]), None, code, blocks=group)
+        return _Write("reset", at, frame, endpoint, is_success(code), code)
+    return _Write("push", at, frame, endpoint, None, code, blocks=group)
 
 
-def _single_writes(capture: Capture, table: pd.DataFrame, at: int) -> Iterator[_Write]:
+def _single_writes(capture: Capture, write: Rows, at: int) -> Iterator[_Write]:
     """The Writes in one message; a Write to the instance, or a composite one, may carry several resources."""
-    row = int(table["_row"].iat[at])
-    frame, endpoint, code = int(table["frame"].iat[at]), str(table["endpoint"].iat[at]), table["response_code"].iat[at]
-    number, form = int(table["_path"].iat[at]), int(table["content_format"].iat[at])
-    path = capture.columns.categories["uri_path"][number] if number >= 0 else "/"
+    ((row, frame, endpoint, code, form),) = write.each("_row", "frame", "endpoint", "response_code", "content_format")
+    path = write.first("uri_path") or "/"
     payload, accepted = capture.columns.payload(row), is_success(code)
     if path == PACKAGE:
         body = values.unwrap_package(payload, None if form < 0 else form)
@@ -161,43 +154,38 @@ def _single_writes(capture: Capture, table: pd.DataFrame, at: int) -> Iterator[_
 # ---------------------------------------------------------------- push
 
 
-def _add_push(
-    capture: Capture, table: pd.DataFrame, delivery: Delivery, write: _Write, parts: list[pd.DataFrame]
-) -> None:
+def _add_push(capture: Capture, exchanges: Rows, delivery: Delivery, write: _Write, parts: list[Rows]) -> None:
     """Add a transfer, a part of one, or a package in one message."""
     if write.blocks is None:
         delivery.package = Package.of(lambda: write.body)
         positions = [write.exchange]
-        ended = write.code is not None
+        number, ended = 0, write.code is not None
     else:
         parts.append(write.blocks)
-        positions = [int(one) for one in write.blocks["_exchange"]]
+        positions = write.blocks["_exchange"].tolist()
         delivery.package = package_of(capture, list(parts))
-        delivery.block_sizes = runs([*delivery.block_sizes, *write.blocks["size"].tolist()])
-        refused = write.blocks[write.blocks["response_code"].str.startswith(("4.", "5.")).fillna(False)]
-        if len(refused) and delivery.first_refusal is None:
-            delivery.first_refusal = (str(refused["response_code"].iat[0]), int(refused["response_frame"].iat[0]))
-        last = write.blocks.iloc[-1]
+        delivery.block_sizes = tuple(runs(np.append(delivery.block_sizes, write.blocks["size"]).astype(np.int64)))
+        errors = tuple(code for code in set(write.blocks.response_code.tolist()) if is_success(code) is False)
+        if errors and delivery.first_refusal is None:
+            refused = write.blocks.where(response_code=errors)
+            delivery.first_refusal = (refused.first("response_code"), refused.first("response_frame"))
+        number = write.blocks.last("num")
         # 2.31 is no final answer; an error ends the transfer at whatever block it comes.
-        ended = isinstance(write.code, str) and (not bool(last["more"]) or write.code.startswith(("4.", "5.")))
-    extend(table, delivery, positions)
+        ended = write.code is not None and (not write.blocks.last("more") or write.code.startswith(("4.", "5.")))
+    extend(exchanges, delivery, positions)
     delivery.final_code = write.code if ended else None
     delivery.accepted = is_success(delivery.final_code)
     delivery.refused_by = "device" if delivery.accepted is False else None
     # 4.08 asks for the body again, 4.13 with Block1 for smaller blocks: what follows is the same delivery.
     delivery.is_open = delivery.accepted is None or delivery.final_code in ("4.08", "4.13")
-    note_unanswered(table, delivery, positions[-1], f"block {_number(write)} of the push")
+    note_unanswered(exchanges, delivery, positions[-1], f"block {number} of the push")
 
 
-def _number(write: _Write) -> int:
-    return 0 if write.blocks is None else int(write.blocks["num"].iloc[-1])
-
-
-def _add_uri(table: pd.DataFrame, delivery: Delivery, write: _Write) -> None:
+def _add_uri(exchanges: Rows, delivery: Delivery, write: _Write) -> None:
     """Add a Write of the Package URI."""
-    extend(table, delivery, [write.exchange])
+    extend(exchanges, delivery, [write.exchange])
     delivery.accepted = False if write.accepted is False else None
     delivery.final_code = write.code if write.accepted is False else None
     delivery.refused_by = "device" if write.accepted is False else None
     delivery.is_open = write.accepted is not False
-    note_unanswered(table, delivery, write.exchange, "the Write of the Package URI")
+    note_unanswered(exchanges, delivery, write.exchange, "the Write of the Package URI")

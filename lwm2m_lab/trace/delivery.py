@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import pandas as pd
 
 from lwm2m_lab.trace import transfers
 from lwm2m_lab.trace.packages import Package
+from lwm2m_lab.trace.rows import Rows
 from lwm2m_lab.wire import values
 from lwm2m_lab.wire.image import ImageInfo
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
     from lwm2m_lab.wire.http import HttpExchange
 
-__all__ = ["Delivery", "extend", "is_success", "note_unanswered", "package_of", "runs"]
+__all__ = ["Delivery", "extend", "is_success", "note_unanswered", "package_of"]
 
 
 @dataclass
@@ -91,7 +93,7 @@ def is_success(code: object) -> bool | None:
     return code.startswith("2.") if isinstance(code, str) else None
 
 
-def package_of(capture: Capture, parts: Sequence[pd.DataFrame]) -> Package | None:
+def package_of(capture: Capture, parts: Sequence[Rows]) -> Package | None:
     """The package in the last transfer, or in those together that went on where the one before had broken off."""
     kept = [parts[-1]]
     package = Package.of(lambda: _unwrapped(capture, kept[0]))
@@ -99,42 +101,38 @@ def package_of(capture: Capture, parts: Sequence[pd.DataFrame]) -> Package | Non
         if package is not None or not _goes_on(earlier, kept[0]):
             break
         kept.insert(0, earlier)
-        package = Package.of(lambda: _unwrapped(capture, pd.concat(kept)))
+        package = Package.of(lambda: _unwrapped(capture, functools.reduce(operator.add, kept)))
     return package
 
 
-def _goes_on(earlier: pd.DataFrame, later: pd.DataFrame) -> bool:
+def _goes_on(earlier: Rows, later: Rows) -> bool:
     """Whether a transfer resumes another one: not at its beginning, and with nothing that says it is another body."""
-    if int(later["offset"].iloc[0]) == 0:
+    if later.first("offset") == 0:
         return False
     for name in ("_etag", "expected", "_form"):
-        one, other = ({value for value in part[name].tolist() if value >= 0} for part in (earlier, later))
+        one, other = (set(part[name][part[name] >= 0].tolist()) for part in (earlier, later))
         if one and other and one != other:
             return False
     return True
 
 
-def _unwrapped(capture: Capture, blocks: pd.DataFrame) -> bytes | None:
+def _unwrapped(capture: Capture, blocks: Rows) -> bytes | None:
     """The body that the blocks make, out of its wrapping."""
-    body, form = transfers.body_of(capture.columns, blocks), int(blocks["_form"].iloc[0])
+    body, form = transfers.body_of(capture.columns, blocks), blocks.first("_form")
     return None if body is None else values.unwrap_package(body, None if form < 0 else form)
 
 
-def extend(table: pd.DataFrame, delivery: Delivery, positions: list[int]) -> None:
-    """Add exchanges to a delivery."""
+def extend(exchanges: Rows, delivery: Delivery, positions: list[int]) -> None:
+    """Add exchanges, which are all of a capture, to a delivery."""
     delivery.exchanges += positions
-    part = table.iloc[positions]
-    delivery.request_frames += [int(frame) for frame in part["frame"]]
-    delivery.last_frame = max(delivery.last_frame, int(part["_last_frame"].max()), int(part["response_frame"].max()))
+    part = exchanges[positions]
+    delivery.request_frames += part.frame.tolist()
+    last = max(part["_last_frame"].max(initial=0), part.response_frame.max(initial=0))
+    delivery.last_frame = max(delivery.last_frame, int(last))
 
 
-def note_unanswered(table: pd.DataFrame, delivery: Delivery, at: int, what: str) -> None:
+def note_unanswered(exchanges: Rows, delivery: Delivery, at: int, what: str) -> None:
     """Note whether the last request of a delivery was answered."""
-    answered = int(table["_response"].iat[at]) >= 0
-    delivery.unanswered = None if answered else (int(table["frame"].iat[at]), int(table["_copies"].iat[at]))
+    last = exchanges[[at]]
+    delivery.unanswered = None if last.first("_response") >= 0 else (last.first("frame"), last.first("_copies"))
     delivery.unanswered_what = what
-
-
-def runs(sizes: list[int]) -> tuple[int, ...]:
-    """Sizes with repeats dropped."""
-    return tuple(int(size) for at, size in enumerate(sizes) if at == 0 or size != sizes[at - 1])

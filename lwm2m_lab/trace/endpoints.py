@@ -196,6 +196,6 @@ def owners(columns: Columns, exchanges: pd.DataFrame) -> tuple[NDArray[np.object
     fits = (at >= 0) & (pair[asked[before]] == pair)
     after = order[np.minimum(at + 1, len(order) - 1)]
     chosen = np.where(fits, before, np.where(pair[asked[after]] == pair, after, -1))
-    endpoint = np.array([*exchanges["endpoint"], None], object)
+    endpoint = np.append(exchanges["endpoint"].to_numpy(object), np.array([None], object))
     sender = src == exchanges["_device"].to_numpy()[np.maximum(chosen, 0)]
     return endpoint[chosen], sender & (chosen >= 0)

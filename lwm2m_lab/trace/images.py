@@ -15,6 +15,7 @@ import numpy as np
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.files import write_beside
+from lwm2m_lab.trace.transfers import useful
 from lwm2m_lab.wire import tlv
 
 if TYPE_CHECKING:
@@ -123,16 +124,15 @@ def _parts(update: Update) -> Iterator[_Part]:
             start = said.first if said else 0
             for offset, data, frame in one.pieces():
                 yield _Part(start + offset, data, None, frame)
-    blocks = update.capture.blocks_of(evidence.exchanges)
+    # The transfer that the image was taken from is the last one; what it repeats of earlier ones counts last.
+    blocks = useful(update.capture.block_rows(evidence.exchanges))
     if not len(blocks):
         return
-    # The transfer that the image was taken from is the last one; what it repeats of earlier ones counts last.
-    blocks = blocks.drop_duplicates("offset", keep="last").sort_values("offset", kind="stable")
     payload = update.capture.columns.payload
-    shift = _header_size(payload(int(blocks["_carrier"].iloc[0])), int(blocks["_form"].iloc[0]))
-    for offset, num, frame, row in blocks[["offset", "num", "frame", "_carrier"]].itertuples(index=False):
-        begin = int(offset) - shift
-        yield _Part(max(begin, 0), payload(int(row))[max(-begin, 0) :], int(num), int(frame))
+    shift = _header_size(payload(blocks.first("_carrier")), blocks.first("_form"))
+    for offset, num, frame, row in blocks.each("offset", "num", "frame", "_carrier"):
+        begin = offset - shift
+        yield _Part(max(begin, 0), payload(row)[max(-begin, 0) :], num, frame)
 
 
 def _header_size(first: bytes, form: int) -> int:

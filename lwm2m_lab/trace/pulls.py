@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from lwm2m_lab.trace.delivery import Delivery, extend, is_success, note_unanswered, package_of, runs
+from lwm2m_lab.trace.delivery import Delivery, extend, is_success, note_unanswered, package_of
 from lwm2m_lab.trace.overtcp import host_of
 from lwm2m_lab.trace.packages import Package
+from lwm2m_lab.trace.rows import Rows
+from lwm2m_lab.trace.transfers import runs
 
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
@@ -42,12 +43,13 @@ class _Flow:
     def within(self, delivery: Delivery) -> list[int]:
         """The positions in the time of a delivery."""
         first, end = np.searchsorted(self.frames, [delivery.first_frame + 1, delivery.until])
-        return [int(at) for at in self.positions[first:end]]
+        positions: list[int] = self.positions[first:end].tolist()
+        return positions
 
 
-def add_pulls(capture: Capture, table: pd.DataFrame, deliveries: list[Delivery]) -> None:
+def add_pulls(capture: Capture, exchanges: Rows, deliveries: list[Delivery]) -> None:
     """Give each accepted Package URI its GETs: each its own flow first, then those that restart or resume one."""
-    flows = list(_flows(capture, table))
+    flows = list(_flows(capture))
     wanted = [
         one
         for one in deliveries
@@ -62,19 +64,19 @@ def add_pulls(capture: Capture, table: pd.DataFrame, deliveries: list[Delivery])
             # Updates one after the other may share the flow of the device's own address.
             taken |= {chosen} if chosen.source != own else set()
             found.append((delivery, own, [chosen]))
-            _add_download(capture, table, delivery, chosen.within(delivery))
+            _add_download(capture, exchanges, delivery, chosen.within(delivery))
     for delivery, own, mine in found:
         rest = [flow for flow in _near(flows, delivery, own, taken) if flow not in mine and _like(flow, mine[0])]
         for flow in rest:
             if delivery.package is None and flow.within(delivery)[0] > mine[0].within(delivery)[0]:
                 taken.add(flow)
                 mine.append(flow)
-                _add_download(capture, table, delivery, sorted(at for one in mine for at in one.within(delivery)))
+                _add_download(capture, exchanges, delivery, sorted(at for one in mine for at in one.within(delivery)))
 
 
-def _flows(capture: Capture, table: pd.DataFrame) -> Iterator[_Flow]:
+def _flows(capture: Capture) -> Iterator[_Flow]:
     """The GETs of the capture that are no reading of a device."""
-    columns = capture.columns
+    columns, table = capture.columns, capture._wired
     paths = columns.categories["uri_path"]
     gets = table[(table["_code"] == _GET).to_numpy() & ~table["_path"].isin(_managed(paths)).to_numpy()]
     addresses, queries = columns.categories["src"], [*columns.categories["uri_query"], ""]
@@ -140,25 +142,24 @@ def _query(uri: str) -> str:
         return ""
 
 
-def _add_download(capture: Capture, table: pd.DataFrame, delivery: Delivery, positions: list[int]) -> None:
+def _add_download(capture: Capture, exchanges: Rows, delivery: Delivery, positions: list[int]) -> None:
     """Add the GETs of a download, and the image they brought."""
-    extend(table, delivery, [at for at in positions if at not in set(delivery.exchanges)])
-    mine = capture.blocks_of(positions)
-    last = table.iloc[positions[-1]]
-    code = last["response_code"]
+    known = set(delivery.exchanges)
+    extend(exchanges, delivery, [at for at in positions if at not in known])
+    mine = capture.block_rows(positions)
+    last = exchanges[positions[-1:]]
+    code, row = last.first("response_code"), last.first("_response")
     if len(mine):
-        groups = [group for _, group in mine.groupby("transfer", sort=True)]
-        delivery.package = package_of(capture, groups)
-        delivery.block_sizes = runs(mine["size"].tolist())
+        # By transfer, and within one in the order of the file.
+        delivery.package = package_of(capture, mine[np.argsort(mine.transfer, kind="stable")].split("transfer"))
+        delivery.block_sizes = tuple(runs(mine["size"]))
         whole = delivery.package is not None
     else:
         whole = code == "2.05"
         if whole:
-            row = int(last["_response"])
             delivery.package = Package.of(lambda: capture.columns.payload(row))
-    error = isinstance(code, str) and code.startswith(("4.", "5."))
+    error = code is not None and code.startswith(("4.", "5."))
     delivery.final_code = code if whole or error else None
     delivery.accepted = is_success(delivery.final_code)
     delivery.refused_by = "repository" if delivery.accepted is False else None
-    path = capture.columns.categories["uri_path"][int(last["_path"])]
-    note_unanswered(table, delivery, positions[-1], f"GET {path}")
+    note_unanswered(exchanges, delivery, positions[-1], f"GET {last.first('uri_path')}")

@@ -128,6 +128,15 @@ class Rows:
                 index = index[column == value]
         return Rows(self._source, index)
 
+    def __add__(self, other: Rows) -> Rows:
+        """These rows of a table and then those."""
+        return Rows(self._source, np.concatenate([self.index, other.index]))
+
+    def split(self, name: str) -> list[Rows]:
+        """The runs of rows in which a column has one value."""
+        bounds = np.nonzero(self[name][1:] != self[name][:-1])[0] + 1
+        return [Rows(self._source, part) for part in np.split(self.index, bounds)] if len(self) else []
+
     def after(self, frame: float) -> Rows:
         """The rows of later frames."""
         return self[self["frame"] > frame]

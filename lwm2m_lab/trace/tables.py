@@ -108,7 +108,7 @@ class Tables:
     @functools.cached_property
     def transfers(self) -> pd.DataFrame:
         """One row a block-wise body."""
-        return transfers.build_transfers(self.columns, self._blocks)
+        return transfers.build_transfers(self.columns, self.rows("blocks"))
 
     @functools.cached_property
     def _timing(self) -> pd.DataFrame:
@@ -117,7 +117,7 @@ class Tables:
     @functools.cached_property
     def timeline(self) -> pd.DataFrame:
         """Every value seen, in the order of the file."""
-        return timeline.build_timeline(self.columns, *self._wire, self._blocks)
+        return timeline.build_timeline(self.columns, *self._wire, self.rows("blocks"))
 
     @functools.cached_property
     def executes(self) -> pd.DataFrame:
@@ -142,19 +142,29 @@ class Tables:
 
     @functools.cached_property
     def _sources(self) -> dict[str, Source]:
-        wired, executes = self._wired, timeline.build_executes(self.columns, self._wired)
-        return {
-            "messages": message_source(self.columns, lambda: self._owners),
-            "exchanges": exchange_source(self.columns, wired),
-            "blocks": Source.of(self._blocks),
-            "timeline": Source.of(self.timeline.astype({"value": object})),
-            "registrations": Source.of(self.registrations),
-            "executes": Source.of(executes),
+        return {}
+
+    def _source(self, table: str) -> Source:
+        if table not in self._sources:
+            self._sources[table] = self._new_source(table)
+        return self._sources[table]
+
+    def _new_source(self, table: str) -> Source:
+        if table == "messages":
+            return message_source(self.columns, lambda: self._owners)
+        if table == "exchanges":
+            return exchange_source(self.columns, self._wired)
+        tables = {
+            "blocks": lambda: self._blocks,
+            "timeline": lambda: self.timeline.astype({"value": object}),
+            "registrations": lambda: self.registrations,
+            "executes": lambda: timeline.build_executes(self.columns, self._wired),
         }
+        return Source.of(tables[table]())
 
     def rows(self, table: str, positions: NDArray[np.int64] | None = None) -> Rows:
         """A table as `Rows`, whole or cut: one of messages, exchanges, blocks, timeline, registrations, executes."""
-        return Rows(self._sources[table], positions)
+        return Rows(self._source(table), positions)
 
     @functools.cached_property
     def _parts(self) -> dict[str, dict[str, Rows]]:
@@ -168,13 +178,13 @@ class Tables:
     def of(self, table: str, endpoint: str) -> Rows:
         """The rows of one endpoint in one of the tables that `rows` knows, in the order of the file."""
         if table not in self._parts:
-            source = self._sources[table]
+            source = self._source(table)
             names, order, bounds = grouped(source["_endpoint"] if table == "messages" else source["endpoint"])
             self._parts[table] = {
                 str(name): Rows(source, order[begin:end])
                 for name, begin, end in zip(names, bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
             }
-        return self._parts[table].get(endpoint, Rows(self._sources[table], np.zeros(0, np.int64)))
+        return self._parts[table].get(endpoint, Rows(self._source(table), np.zeros(0, np.int64)))
 
     @functools.cached_property
     def _owners(self) -> tuple[Any, Any]:
@@ -189,14 +199,10 @@ class Tables:
 
     def block_rows(self, positions: Sequence[int]) -> Rows:
         """The blocks of the exchanges at these positions, in the order of the file."""
-        source = self._sources["blocks"]
+        source = self._source("blocks")
         rows = self._block_of[np.unique(np.array(positions, np.int64))]
         rows = rows[rows >= 0]
         return Rows(source, rows[np.argsort(source["frame"][rows], kind="stable")])
-
-    def blocks_of(self, positions: Sequence[int]) -> pd.DataFrame:
-        """The same as a DataFrame."""
-        return self._blocks.take(self.block_rows(positions).index)
 
     # ---------------------------------------------------------------- single messages
 
@@ -216,7 +222,7 @@ class Tables:
 
     def body(self, transfer: int) -> bytes | None:
         """The body of a transfer; None where a byte of it is missing."""
-        blocks = self._blocks[self._blocks["transfer"] == transfer]
+        blocks = self.rows("blocks").where(transfer=transfer)
         if not len(blocks):
             raise BadInput(f"{self.name} has no transfer {transfer}; 0 to {len(self.transfers) - 1} are expected")
         return transfers.body_of(self.columns, blocks)

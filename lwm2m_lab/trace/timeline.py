@@ -9,6 +9,7 @@ import pandas as pd
 
 from lwm2m_lab.trace import objects, transfers
 from lwm2m_lab.trace.exchanges import seconds
+from lwm2m_lab.trace.rows import Rows
 from lwm2m_lab.trace.typed import typed
 from lwm2m_lab.wire import Columns, values
 
@@ -27,7 +28,7 @@ LARGEST_BODY = 1 << 20
 
 
 def build_timeline(
-    columns: Columns, exchanges: pd.DataFrame, notifications: pd.DataFrame, blocks: pd.DataFrame
+    columns: Columns, exchanges: pd.DataFrame, notifications: pd.DataFrame, blocks: Rows
 ) -> pd.DataFrame:
     """The timeline; packages are no values and stay out.
 
@@ -36,8 +37,8 @@ def build_timeline(
     columns : Columns
     exchanges, notifications : DataFrame
         As `lwm2m_lab.trace.exchanges.build_exchanges` gives them, with the endpoints.
-    blocks : DataFrame
-        As `lwm2m_lab.trace.transfers.build_blocks` gives them: values may come in several.
+    blocks : Rows
+        All of the capture, in the order of their transfers: values may come in several.
     """
     time, frames = seconds(columns), columns["frame"]
     decoded: dict[tuple[str, int, bytes], list[tuple[str, str | None, object, str]]] = {}
@@ -98,36 +99,33 @@ def _is_whole(columns: Columns, kind: str) -> np.ndarray:
     return whole
 
 
-def _bodies(
-    columns: Columns, exchanges: pd.DataFrame, blocks: pd.DataFrame
-) -> Iterator[tuple[int, str, str, str, int, bytes]]:
+def _bodies(columns: Columns, exchanges: pd.DataFrame, blocks: Rows) -> Iterator[tuple[int, str, str, str, int, bytes]]:
     """Values that came in several blocks: row of the last one, endpoint, path, how, Content-Format, body."""
     if not len(blocks):
         return
     names = [*columns.categories["uri_path"], "/"]
     wanted = np.array([_has_values(path) for path in names[:-1]] + [True])
-    part = blocks[wanted[blocks["_path"].to_numpy()]]
     observe = exchanges["observe"].to_numpy()
-    for _, group in part.groupby("transfer", sort=True):
-        first, path = group.iloc[0], names[int(group["_path"].iat[0])]
-        if len(group) < 2 or int(group["length"].sum()) > LARGEST_BODY or not _succeeded(group, path):
+    for group in blocks[wanted[blocks["_path"]]].split("transfer"):
+        path = names[group.first("_path")]
+        if len(group) < 2 or int(group.length.sum()) > LARGEST_BODY or not _succeeded(group, path):
             continue
         body = transfers.body_of(columns, group)
         if body is None:
             continue
-        position = int(first["_exchange"])
+        position = group.first("_exchange")
         read = "notify" if position < 0 else "observe" if observe[position] == 0 else "read"
         sent = "send" if path == "/dp" else "write"
-        how = read if first["kind"] == "block2" else sent
-        last, form = int(group["_carrier"].iat[-1]), int(columns["content_format"][int(first["_carrier"])])
-        yield last, str(first["endpoint"]), "/" if path == "/dp" else path, how, form, body
+        how = read if group.first("kind") == "block2" else sent
+        last, form = group.last("_carrier"), int(columns["content_format"][group.first("_carrier")])
+        yield last, group.first("endpoint"), "/" if path == "/dp" else path, how, form, body
 
 
-def _succeeded(group: pd.DataFrame, path: str) -> bool:
+def _succeeded(group: Rows, path: str) -> bool:
     """A body that was written counts once it was accepted; one that was read, or sent by the device, at once."""
-    if group["kind"].iat[0] == "block2" or path == "/dp":
+    if group.first("kind") == "block2" or path == "/dp":
         return True
-    return str(group["response_code"].iat[-1]).startswith("2.")
+    return str(group.last("response_code")).startswith("2.")
 
 
 def _carries_values(columns: Columns, exchanges: pd.DataFrame) -> np.ndarray:

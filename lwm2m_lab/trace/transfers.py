@@ -8,16 +8,16 @@ the middle changes nothing, and a download that goes on elsewhere with the same 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from lwm2m_lab.trace.exchanges import group_codes, seconds
+from lwm2m_lab.trace.rows import Rows
 from lwm2m_lab.wire import Columns, coap, values
 
-__all__ = ["BLOCK_COLUMNS", "TRANSFER_COLUMNS", "body_of", "build_blocks", "build_transfers"]
+__all__ = ["BLOCK_COLUMNS", "TRANSFER_COLUMNS", "body_of", "build_blocks", "build_transfers", "runs", "useful"]
 
 BLOCK_COLUMNS = (
     "transfer", "endpoint", "frame", "time", "num", "offset", "size", "more", "length", "copies", "response_frame",
@@ -186,106 +186,96 @@ def _request_tag(columns: Columns, row: int) -> bytes | None:
     return found[0] if found else None
 
 
-def _useful(blocks: pd.DataFrame) -> pd.DataFrame:
-    """The blocks that make the body: one at each offset, the last sent, whether the receiver took it or not."""
-    return blocks.drop_duplicates("offset", keep="last").sort_values("offset", kind="stable")
+def useful(blocks: Rows) -> Rows:
+    """The blocks that make the body, by their offsets: the last sent at each, whether the receiver took it or not."""
+    # A stable sort keeps the order of the file among equal offsets.
+    order = np.argsort(blocks.offset, kind="stable")
+    offsets = blocks.offset[order]
+    return blocks[order[np.append(offsets[1:] != offsets[:-1], True)]] if len(blocks) else blocks
 
 
-def _reach(blocks: pd.DataFrame) -> Ints:
+def _reach(blocks: Rows) -> Ints:
     """How far the body reaches without a hole before each of the blocks, which are in the order of their offsets."""
-    ends = (blocks["offset"] + blocks["length"]).to_numpy()
+    ends = blocks.offset + blocks.length
     reach: Ints = np.append(0, np.maximum.accumulate(ends)[:-1])
     return reach
 
 
-def body_of(columns: Columns, blocks: pd.DataFrame) -> bytes | None:
+def body_of(columns: Columns, blocks: Rows) -> bytes | None:
     """The body that these blocks of one transfer make; None where a byte is missing.
 
     A body is built only once every byte of it is known to be there, so a block number that lies costs nothing.
     """
-    useful = _useful(blocks)
-    last = useful.iloc[-1:] if len(useful) else useful
-    if not len(useful) or bool(last["more"].iat[0]) or (useful["size"] < 0).any():
+    parts = useful(blocks)
+    if not len(parts) or bool(parts.last("more")) or (parts["size"] < 0).any():
         return None
-    offsets, reach = useful["offset"].to_numpy(), _reach(useful)
-    if (offsets > reach).any():
+    reach = _reach(parts)
+    if (parts.offset > reach).any():
         return None
-    if (offsets == reach).all():
-        return columns.joined(useful["_carrier"].to_numpy())
+    if (parts.offset == reach).all():
+        return columns.joined(parts["_carrier"])
     body = bytearray()
-    for offset, row in zip(offsets.tolist(), useful["_carrier"].tolist(), strict=True):
+    for offset, row in parts.each("offset", "_carrier"):
         payload = columns.payload(row)
         body[offset : offset + len(payload)] = payload
     return bytes(body)
 
 
-def build_transfers(columns: Columns, blocks: pd.DataFrame) -> pd.DataFrame:
-    """One row a transfer."""
-    rows = list(_transfers(columns, blocks))
+def build_transfers(columns: Columns, blocks: Rows) -> pd.DataFrame:
+    """One row a transfer; the blocks are all of a capture, in the order of their transfers."""
+    rows = [_transfer(columns, group) for group in blocks.split("transfer")]
     table = pd.DataFrame(rows, columns=list(TRANSFER_COLUMNS))
     return table.astype({"content_format": "Int64", "expected_size": "Int64"})
 
 
-def _transfers(columns: Columns, blocks: pd.DataFrame) -> Iterator[dict[str, object]]:
-    for number, group in blocks.groupby("transfer", sort=True):
-        first, last = group.iloc[0], group.iloc[-1]
-        useful = _useful(group)
-        body = body_of(columns, group)
-        form = int(first["_form"])
-        image = None if body is None else values.unwrap_package(body, None if form < 0 else form)
-        is_package = columns_path(columns, first) == "/5/0/0" or first["kind"] == "block2"
-        end = (
-            last["response_time"]
-            if first["kind"] == "block1" and last["response_time"] == last["response_time"]
-            else None
-        )
-        ended = float(last["time"] if end is None else end)
-        began = float(first["time"])
-        size = int(useful["length"].sum())
-        yield {
-            "transfer": int(number),
-            "endpoint": first["endpoint"],
-            "kind": first["kind"],
-            "uri_path": columns_path(columns, first),
-            "uri_query": columns.text("uri_query", int(first["_carrier"])) if first["kind"] == "block1" else None,
-            "content_format": None if form < 0 else form,
-            "sender": columns.categories["src"][int(first["_sender"])],
-            "receiver": columns.categories["src"][int(first["_receiver"])],
-            "first_frame": int(group[["frame", "request_frame"]].to_numpy().min()),
-            "last_frame": int(group[["frame", "response_frame"]].to_numpy().max()),
-            "start": began,
-            "end": ended,
-            "duration_s": ended - began,
-            "blocks": len(useful),
-            "block_sizes": _runs(group["size"].tolist()),
-            "size": size,
-            "expected_size": _expected(group),
-            "complete": body is not None,
-            "missing": _gaps(useful),
-            "body_sha256": None if body is None else hashlib.sha256(body).hexdigest(),
-            "image_sha256": hashlib.sha256(image).hexdigest() if image is not None and is_package else None,
-            "retransmissions": int(group["retransmissions"].sum()),
-            "final_code": last["response_code"],
-            "goodput": size / (ended - began) if ended > began else None,
-        }
+def _transfer(columns: Columns, group: Rows) -> dict[str, object]:
+    """The row of one transfer."""
+    parts, body, form = useful(group), body_of(columns, group), int(group.first("_form"))
+    image = None if body is None else values.unwrap_package(body, None if form < 0 else form)
+    path, kind, query = group.first("_path"), group.first("kind"), group.first("_query")
+    began, ended = float(group.first("time")), float(group.last("time"))
+    answered = float(group.last("response_time"))
+    # What pushes a body waits for its last answer, what fetches one has it with the last block.
+    if kind == "block1" and answered == answered:
+        ended = answered
+    name = columns.categories["uri_path"][path] if path >= 0 else None
+    is_package = name == "/5/0/0" or kind == "block2"
+    size = int(parts.length.sum())
+    return {
+        "transfer": group.first("transfer"),
+        "endpoint": group.first("endpoint"),
+        "kind": kind,
+        "uri_path": name,
+        "uri_query": columns.categories["uri_query"][query] if query >= 0 and kind == "block1" else None,
+        "content_format": None if form < 0 else form,
+        "sender": columns.categories["src"][group.first("_sender")],
+        "receiver": columns.categories["src"][group.first("_receiver")],
+        "first_frame": int(min(group.frame.min(), group.request_frame.min())),
+        "last_frame": int(max(group.frame.max(), group.response_frame.max())),
+        "start": began,
+        "end": ended,
+        "duration_s": ended - began,
+        "blocks": len(parts),
+        "block_sizes": runs(group["size"]),
+        "size": size,
+        "expected_size": group[group.expected >= 0].first("expected"),
+        "complete": body is not None,
+        "missing": int((parts.offset > _reach(parts)).sum()),
+        "body_sha256": None if body is None else hashlib.sha256(body).hexdigest(),
+        "image_sha256": hashlib.sha256(image).hexdigest() if image is not None and is_package else None,
+        "retransmissions": int(group.retransmissions.sum()),
+        "final_code": group.last("response_code"),
+        "goodput": size / (ended - began) if ended > began else None,
+    }
 
 
-def columns_path(columns: Columns, block: pd.Series) -> str | None:
-    """The path of the request that the block belongs to."""
-    return columns.categories["uri_path"][int(block["_path"])] if int(block["_path"]) >= 0 else None
+def runs(sizes: Ints) -> list[int]:
+    """The numbers with repeats dropped.
 
-
-def _expected(group: pd.DataFrame) -> int | None:
-    """Size1 or Size2, where one was said."""
-    said = group["expected"][group["expected"] >= 0]
-    return int(said.iloc[0]) if len(said) else None
-
-
-def _gaps(useful: pd.DataFrame) -> int:
-    """Number of holes between the blocks."""
-    return int((useful["offset"].to_numpy() > _reach(useful)).sum())
-
-
-def _runs(items: list[int]) -> list[int]:
-    """The items with repeats dropped."""
-    return [int(item) for at, item in enumerate(items) if at == 0 or item != items[at - 1]]
+    Examples
+    --------
+    >>> runs(np.array([1024, 1024, 256, 1024]))
+    [1024, 256, 1024]
+    """
+    kept: list[int] = sizes[np.append(True, sizes[1:] != sizes[:-1])].tolist() if len(sizes) else []
+    return kept
