@@ -49,8 +49,8 @@ def test_the_sentence_names_outcome_cause_and_clause() -> None:
 
 def test_a_proved_failure_goes_before_a_suspicion_and_before_an_open_question() -> None:
     """Among the causes; a consequence stays with its cause however certain it is."""
-    script = "register b=UQ\nread /5/0/4 - code=4.04\npush\nread /5/0/3 2\nwait 200\nexecute code=none"
-    assert chain(script) == [(0, "F23"), (0, "F21")]
+    script = "register b=UQ\nread /5/0/9 0\npush final=4.05\nread /5/0/3 2\nwait 200\nexecute code=none"
+    assert chain(script) == [(0, "T31"), (0, "F21")]
     assert chain("ready\npush\nnotify /5/0/3 2\nnotify /5/0/5 1\nexecute") == [
         (0, "F4"),
         (1, "O5"),
@@ -60,7 +60,8 @@ def test_a_proved_failure_goes_before_a_suspicion_and_before_an_open_question() 
 
 
 def test_what_does_not_judge_the_update_comes_last() -> None:
-    """An undeclared version is asked about below the update's own questions."""
+    """An unknown version is asked about below the update's own questions; a slip beside the update is no cause."""
+    assert "/5/0/4" not in explained("ready\nread /5/0/4 - code=4.04\npush\nnotify /5/0/5 5\nread /5/0/3 0").sentence
     script = "register version=9.9\nread /3/0/3 1.0.0\nimage 3000 raw\npush\nread /5/0/3 2\nexecute\nwait 9"
     assert chain(f"{script}\nregister version=9.9\nread /5/0/3 0\nread /5/0/5 1\nread /3/0/3 2.0.0")[-1] == (0, "G1")
 

@@ -35,14 +35,15 @@ def result_forgotten(case: Case) -> Iterator[Conclusion]:
     idle = case.values(STATE).after(case.again.first("frame")).where(value=0)
     if not len(after) or not len(idle):
         return
-    if (after.value == 0).all():
+    told = case.values(RESULT).after(case.installs.first("frame")).before(case.again.first("frame"))
+    if (after.value == 0).all() and not (told.value != 0).any():
         yield (
             Verdict.INCONCLUSIVE,
             "after the reboot State is 0 and Update Result 0: the device forgot its result, and only /3/0/3 tells",
             after.frame,
         )
     else:
-        yield Verdict.PASS, "the result was kept over the reboot", after.frame[:1]
+        yield Verdict.PASS, "the result was told before the reboot, or kept over it", after.frame[:1]
 
 
 @rule("F4", "no success before the installation", clause="LwM2M E.6.1; Object 5, resource 5, value 1")

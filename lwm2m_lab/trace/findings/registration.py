@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lwm2m_lab.spec.objects import OBJECT_VERSION_OF_LWM2M
 from lwm2m_lab.spec.rules import VERSIONS
+from lwm2m_lab.trace.exchanges import EXCHANGE_LIFETIME
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.firmware import MAX_TRANSMIT_WAIT
 from lwm2m_lab.trace.findings.following import RESULT
@@ -91,9 +92,13 @@ def executed_twice(case: Case) -> Iterator[Conclusion]:
     registers = case.registrations.where(operation="register").frame
     posts: NDArray[np.bool_] = (case.messages["_code"] == 2) & ~case.messages.sender
     asked = case.messages[posts].where(uri_path=("/5/0/2", "/3/0/4"))
-    firsts: dict[tuple[int, str], int] = {}
-    for frame, mid, path in asked.each("frame", "mid", "uri_path"):
-        first = firsts.setdefault((mid, path), frame)
+    firsts: dict[tuple[int, str, str], tuple[int, float]] = {}
+    for frame, time, *copy in asked.each("frame", "time", "mid", "token", "uri_path"):
+        mid, token, path = copy
+        first, began = firsts.setdefault((mid, token, path), (frame, time))
+        if time - began > EXCHANGE_LIFETIME:
+            firsts[mid, token, path] = (frame, time)
+            continue
         between = registers[(registers > first) & (registers < frame)]
         if not len(between):
             continue

@@ -245,9 +245,13 @@ def _first_cause(update: Update, chain: list[tuple[int, Finding]], verdict: Verd
     root = None
     for depth, one in chain:
         root = one if depth == 0 or root is None else root
-        if one.verdict != Verdict.FAIL or not RULES[one.rule].judges_update:
+        if not RULES[one.rule].judges_update:
             continue
-        if update.outcome == "succeeded":
+        if one.verdict == Verdict.INCONCLUSIVE:
+            explains = one.party != "device" and _explains_silence(one, update)
+        elif one.verdict != Verdict.FAIL:
+            explains = False
+        elif update.outcome == "succeeded":
             explains = verdict == Verdict.FAIL and (one.party, one.certainty) == ("device", "proved")
         else:
             explains = one.certainty == "proved" or _explains_silence(one, update)

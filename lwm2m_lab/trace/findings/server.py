@@ -233,7 +233,13 @@ def _queue_mode(case: Case) -> bool:
     return False
 
 
-@rule("F23", "nobody asks for resource 4", clause="Object 5: the number 4 is not used", party="server")
+@rule(
+    "F23",
+    "nobody asks for resource 4",
+    clause="Object 5: the number 4 is not used",
+    party="server",
+    judges_update=False,
+)
 def resource_four(case: Case) -> Iterator[Conclusion]:
     """Update Supported Objects left the object before 1.0; the number stayed empty."""
     own = case.capture.of("exchanges", case.update.endpoint)
@@ -341,7 +347,7 @@ def method_offered(case: Case) -> Iterator[Conclusion]:
         f"a {kind} begins in frame {frame}, and /5/0/9 was {offered}, {only}, in frame {method.last('frame')}",
         [method.last("frame"), frame],
     )
-    code = case.delivery.first("response_code")
+    code = case.update.evidence.final_code if kind == "push" else case.delivery.first("response_code")
     if code is not None and code.startswith("2."):
         yield Said(
             Verdict.INCONCLUSIVE,

@@ -35,7 +35,10 @@ def _has_no_version(case: Case) -> list[int]:
 @_check("V1", after=("F4", "F17", "F2", "F18", "G4"))
 def version_is_the_images(case: Case) -> Iterator[Conclusion]:
     """MUST of the change request; decided where the image says its version."""
-    if case.update.outcome != "succeeded" or _has_no_version(case):
+    if _has_no_version(case):
+        return
+    if case.update.outcome != "succeeded":
+        yield from _came_back_unread(case)
         return
     results = case.values(RESULT)
     settled = results.where(value=1).first("frame", case.update.frames[0])
@@ -78,6 +81,20 @@ def version_is_the_images(case: Case) -> Iterator[Conclusion]:
             Verdict.FAIL,
             f"Update Result is 1, but /3/0/3 is {value} and the installed image's version is {info.version}",
             [settled, frame],
+        )
+
+
+def _came_back_unread(case: Case) -> Iterator[Conclusion]:
+    """The device came back from an installation, and nobody asked how it went."""
+    if case.update.outcome != "unfinished" or not len(case.again):
+        return
+    frame = case.again.first("frame")
+    if not len(case.values(FIRMWARE_VERSION).after(frame)):
+        yield (
+            Verdict.INCONCLUSIVE,
+            f"the device came back in frame {frame} after the Execute in frame {case.installs.first('frame')}, and "
+            "/3/0/3 was not read afterwards; that reading would decide",
+            [case.installs.first("frame"), frame],
         )
 
 
