@@ -120,11 +120,10 @@ def _by_result(delivery: Delivery, value: int, frame: int) -> Ending:
         return Ending("deferred", frame, f"the device reports Update Result 11 Deferred in frame {frame}", clause)
     known = str(UpdateResult(value)) if value in list(UpdateResult) else f"{value}, unknown to Object 5,"
     if delivery.accepted is False and delivery.final_code is not None:
-        who, and_it = (
-            ("the repository", "and the device") if delivery.refused_by == "repository" else ("the device", "and")
-        )
+        served = delivery.refused_by == "repository"
+        who, also = ("the repository", "and the device") if served else ("the device", "and")
         cause = (
-            f"{who} answered {delivery.final_code} in frame {delivery.last_frame}, {and_it} reports Update Result {known} "
+            f"{who} answered {delivery.final_code} in frame {delivery.last_frame}, {also} reports Update Result {known} "
             f"in frame {frame}"
         )
     elif delivery.accepted and delivery.package is not None and value in (2, 3, 5, 6):
