@@ -122,10 +122,8 @@ def _by_result(delivery: Delivery, value: int, frame: int) -> Ending:
     if delivery.accepted is False and delivery.final_code is not None:
         served = delivery.refused_by == "repository"
         who, also = ("the repository", "and the device") if served else ("the device", "and")
-        cause = (
-            f"{who} answered {delivery.final_code} in frame {delivery.last_frame}, {also} reports Update Result {known} "
-            f"in frame {frame}"
-        )
+        result = f"{also} reports Update Result {known} in frame {frame}"
+        cause = f"{who} answered {delivery.final_code} in frame {delivery.last_frame}, {result}"
     elif delivery.accepted and delivery.package is not None and value in (2, 3, 5, 6):
         cause = (
             f"the package arrived as it was sent, {delivery.package.size} bytes without a gap by frame "

