@@ -8,8 +8,9 @@ import html
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+import numpy as np
 import pandas as pd
 
 from lwm2m_lab.errors import BadInput
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.trace.findings.registry import Finding, Rule
     from lwm2m_lab.trace.logs import Log
     from lwm2m_lab.trace.triage import Triage
+    from lwm2m_lab.wire.anonymize import Anonymized
 
 __all__ = ["Capture", "read"]
 
@@ -246,6 +248,35 @@ class Capture(Tables):
         """Write the capture file: beside the target, then moved into place."""
         data = self._data if isinstance(self._data, bytes) else pathlib.Path(self._data).read_bytes()
         write_beside(path, data)
+
+    def anonymized(
+        self, path: str | os.PathLike[str], *, seed: int = 0, payload: Literal["keep", "zero"] = "keep"
+    ) -> Anonymized:
+        """Write the capture with nobody's names in it, and say what was replaced.
+
+        Parameters
+        ----------
+        path : path
+            Where to: pcap where the capture is one, else pcapng.
+        seed : int
+            Same seed, same file.
+        payload : {"keep", "zero"}
+            Whether image bytes stay or become zeros.
+
+        Raises
+        ------
+        BadInput
+            For an argument out of range, or a path that cannot be written.
+        """
+        from lwm2m_lab.wire.anonymize import anonymize
+
+        columns = self.columns
+        used = {columns.categories["src"][code] for code in np.unique(np.append(columns["src"], columns["dst"]))}
+        ports = tuple(sorted({5683, *(int(address.rsplit(":", 1)[1]) for address in used)} - {0}))
+        source = self._data if isinstance(self._data, bytes) else os.fspath(self._data)
+        found = anonymize(source, seed=seed, payload=payload, ports=ports)
+        write_beside(path, found.data)
+        return found
 
 
 def read(

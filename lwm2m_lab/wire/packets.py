@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from lwm2m_lab.wire.pcap import Ints, Records
 
-__all__ = ["LINK_TYPES", "Datagrams", "Reassembler", "behind_extensions", "ip_headers", "udp_datagrams", "udp_packet"]
+__all__ = [
+    "LINK_TYPES",
+    "Datagrams",
+    "Reassembler",
+    "behind_extensions",
+    "checksum",
+    "ip_headers",
+    "udp_datagrams",
+    "udp_packet",
+]
 
 Bytes = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -291,14 +300,14 @@ def udp_packet(source: tuple[str, int], destination: tuple[str, int], payload: b
     udp = struct.pack("!HHHH", source[1], destination[1], length, 0) + payload
     pseudo = sender.packed + receiver.packed + struct.pack("!IHH", length, 0, _UDP)
     # A sum of 0 is sent as all ones: 0 means "no checksum" (RFC 768).
-    udp = udp[:6] + (_checksum(pseudo + udp) or 0xFFFF).to_bytes(2, "big") + udp[8:]
+    udp = udp[:6] + (checksum(pseudo + udp) or 0xFFFF).to_bytes(2, "big") + udp[8:]
     if sender.version == 6:
         return struct.pack("!IHBB", 0x60000000, length, _UDP, 64) + sender.packed + receiver.packed + udp
     head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + length, 0, 0x4000, 64, _UDP, 0) + sender.packed + receiver.packed
-    return head[:10] + _checksum(head).to_bytes(2, "big") + head[12:] + udp
+    return head[:10] + checksum(head).to_bytes(2, "big") + head[12:] + udp
 
 
-def _checksum(data: bytes) -> int:
+def checksum(data: bytes) -> int:
     """The internet checksum (RFC 1071): the sum in ones' complement is a remainder of 65535."""
     total = int.from_bytes(data + bytes(len(data) % 2), "big") % 0xFFFF
     return 0xFFFF - total if total or not any(data) else 0

@@ -25,12 +25,15 @@ class Packet:
     interface : int
         Number of the interface, from 0.
     comment : str or None
+    original : int
+        Bytes on the wire of a packet that was cut; 0 for one that was not.
     """
 
     time_ns: int
     data: bytes
     interface: int = 0
     comment: str | None = None
+    original: int = 0
 
 
 def pcapng_bytes(packets: Iterable[Packet], *, interfaces: Sequence[Interface], comment: str | None = None) -> bytes:
@@ -55,7 +58,7 @@ def pcapng_bytes(packets: Iterable[Packet], *, interfaces: Sequence[Interface], 
             packet.time_ns >> 32,
             packet.time_ns & 0xFFFFFFFF,
             len(packet.data),
-            len(packet.data),
+            packet.original or len(packet.data),
         )
         out.append(_block(_PACKET, head + _padded(packet.data) + _options([(1, packet.comment)])))
     return b"".join(out)
