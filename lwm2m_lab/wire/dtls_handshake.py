@@ -24,6 +24,8 @@ _HEADER = 12
 LONGEST_MESSAGE = 2**15
 #: Messages under construction and pieces of each: more at once is no handshake.
 MOST_PARTIAL, MOST_PIECES = 4, 256
+#: Pieces that overlap may be so many times the message together.
+MOST_OVERLAP = 8
 #: Messages of one side of a handshake, and bytes of both; the longest known has seven.
 MOST_MESSAGES, MOST_BYTES = 16, 2**16
 
@@ -142,7 +144,8 @@ class Assembly:
         if key not in self.parts and len(self.parts) >= MOST_PARTIAL:
             self.parts.pop(next(iter(self.parts)))
         pieces = self.parts.setdefault(key, {})
-        room = len(pieces) < MOST_PIECES and sum(map(len, pieces.values())) + len(piece) <= 2 * key[1]
+        kept = sum(map(len, pieces.values())) - len(pieces.get(offset, b""))
+        room = len(pieces) < MOST_PIECES and kept + len(piece) <= MOST_OVERLAP * key[1]
         if room and len(piece) > len(pieces.get(offset, b"")):
             pieces[offset] = piece
         whole = b""
