@@ -8,6 +8,7 @@ A script has one datagram a line, and short words for what is not its point::
     server > device  CON PUT /5/0/0 1:1/1/1024 cf=42 mid=7 token=ab 200B lost
     +2.5 server > device  again                           the last datagram of this sender, byte by byte
     device > server  ICMP port-unreachable                quotes the last datagram the other way
+    device > server:5684  HELLO                           a ClientHello of DTLS
     push 2-7 size=512                                     blocks with their answers; whole without a range
 
 ``+2.5`` waits that many seconds; otherwise a datagram comes 50 ms after the one before it. ``lost`` is sent and not
@@ -40,6 +41,16 @@ NUMBERS = {"observe": 6, "content_format": 12, "cf": 12, "accept": 17, "block2":
 #: Options by the words of a script; the value is in hex.
 HEX = {"if-match": 1, "etag": 4, "echo": 252, "tag": 292}
 ICMP = {"host-unreachable": (3, 1), "port-unreachable": (3, 3), "too-big": (3, 4), "time-exceeded": (11, 0)}
+
+#: A DTLS 1.2 ClientHello that offers TLS_PSK_WITH_AES_128_CCM_8.
+_CLIENT_HELLO = bytes.fromhex("fefd") + bytes(32) + bytes.fromhex("00 00 0002c0a8 0100")
+HELLO = (
+    struct.pack("!B2sHHIH", 22, b"\xfe\xff", 0, 0, 0, 12 + len(_CLIENT_HELLO))
+    + struct.pack(
+        "!B3sH3s3s", 1, len(_CLIENT_HELLO).to_bytes(3, "big"), 0, bytes(3), len(_CLIENT_HELLO).to_bytes(3, "big")
+    )
+    + _CLIENT_HELLO
+)
 
 
 def number(value: int) -> bytes:
@@ -116,6 +127,10 @@ class Session:
             quoted = udp_packet(target, source, encode(self.last[target, source]))
             packet = icmp_packet(source, target, ICMP[words[1]], quoted)
             self.packets.append(Packet(round(self.now * 10**9), packet))
+            self.now += 0.05
+            return
+        if words == ["HELLO"]:
+            self.packets.append(Packet(round(self.now * 10**9), udp_packet(source, target, HELLO)))
             self.now += 0.05
             return
         lost = "lost" in words
@@ -275,6 +290,7 @@ class Session:
             back = [(27, dict(said)[27])] if 27 in dict(said) else []
             back += [(6, b"\x01")] if options.get("observe") == 0 else []
             back += [(12, number(answer_format))] if answer_format is not None else []
+            back += [(8, b"rd"), (8, b"1")] if code == "2.01" else []
             ack = Message("ACK", code, self.mid, token, tuple(sorted(back, key=lambda one: one[0])), answer)
             self.say(target, source, ack)
         return first

@@ -10,8 +10,8 @@ __all__ = ["LAYERS", "chained", "layer_of"]
 
 #: From the bottom up, with the first letters of the rules there.
 LAYERS = {
-    "Messages": "MC",
-    "Block-wise transfer": "W",
+    "Messages": "MCN",
+    "Block-wise transfer": "WB",
     "Registration": "G",
     "Object 5 and LwM2M": "FORTA",
     "Versions": "V",
