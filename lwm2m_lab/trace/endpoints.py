@@ -20,6 +20,9 @@ REGISTRATION_COLUMNS = (
     "object3_version", "object5_version", "declared",
 )  # fmt: skip
 Ints = NDArray[np.int64]
+_POST, _DELETE, _CONTINUE = 2, 4, 95
+#: Bytes of links that a Register may have.
+MOST_LINKS = 1 << 20
 
 
 def build_registrations(columns: Columns, exchanges: pd.DataFrame) -> pd.DataFrame:
@@ -28,44 +31,82 @@ def build_registrations(columns: Columns, exchanges: pd.DataFrame) -> pd.DataFra
     The object versions are those declared in the links (``</5>;ver=1.1``), else what ``lwm2m=`` stands for;
     ``declared`` says whether Object 5's was declared.
     """
-    paths = columns.categories["uri_path"]
-    interesting = {code for code, path in enumerate(paths) if path == "/rd" or path.startswith("/rd/")}
-    rows = []
-    location_of: dict[str, str] = {}
-    for at in np.nonzero(exchanges["_path"].isin(interesting).to_numpy())[0].tolist():
-        path = paths[exchanges["_path"].iat[at]]
-        row = _registration(columns, exchanges, at, path)
-        if row is None:
+    paths, path = columns.categories["uri_path"], exchanges["_path"].to_numpy()
+    code = exchanges["_code"].to_numpy()
+    registers = np.nonzero((path == _number(paths, "/rd")) & (code == _POST))[0].tolist()
+    locations = {at: _location(columns, int(exchanges["_response"].iat[at])) for at in registers}
+    brought = set(locations.values()) - {""}
+    known = [number for number, name in enumerate(paths) if name.startswith("/rd/") or name in brought]
+    later = np.nonzero(np.isin(path, known) & np.isin(code, (_POST, _DELETE)))[0].tolist()
+    rows: list[dict[str, Any]] = []
+    links_of: dict[tuple[int, int, int], bytes] = {}
+    for at in sorted({*registers, *later}):
+        # The links of a long Register come in blocks; only the last one is answered 2.01.
+        sender = (int(exchanges["_src"].iat[at]), int(exchanges["_dst"].iat[at]), int(exchanges["_query"].iat[at]))
+        body = links_of.pop(sender, b"") + columns.payload(int(exchanges["_row"].iat[at]))
+        if exchanges["_response_code"].iat[at] == _CONTINUE and len(body) < MOST_LINKS:
+            links_of[sender] = body
             continue
-        address = str(row["address"])
-        if row["operation"] == "register":
-            row["endpoint"] = row["endpoint"] or address
-            if row["accepted"]:
-                location_of[str(row.pop("_location"))] = str(row["endpoint"])
-        else:
-            row["endpoint"] = location_of.get(path) or address
-        row.pop("_location", None)
-        rows.append(row)
+        row = _registration(columns, exchanges, at, body)
+        place = locations[at] if at in locations else paths[int(path[at])]
+        rows.append({**row, "_location": (sender[1], place) if place else None})
+    _name(rows)
     return pd.DataFrame(rows, columns=list(REGISTRATION_COLUMNS))
 
 
-def _registration(columns: Columns, exchanges: pd.DataFrame, at: int, path: str) -> dict[str, object] | None:
-    """What one request to /rd says."""
+def _number(paths: list[str], name: str) -> int:
+    return paths.index(name) if name in paths else -2
+
+
+def _name(rows: list[dict[str, Any]]) -> None:
+    """Say whose each row is: by ``ep=``, else by the location, else by who registered from that address before.
+
+    A location is known from the Register that brought it, an earlier one or, where it has but one name in the whole
+    capture, a later one; without any its first address stands for the device wherever it goes.
+    """
+    of_location: dict[Any, str] = {}
+    of_address: dict[str, str] = {}
+    first_at: dict[str, str] = {}
+    named: dict[Any, set[str]] = {}
+    for row in rows:
+        place, address = row["_location"], row["address"]
+        if row["operation"] == "register":
+            name = row["endpoint"] or of_location.get(place) or of_address.get(address)
+        else:
+            name = of_location.get(place) or of_address.get(address)
+        row["endpoint"] = name
+        if name is not None:
+            of_address[address] = name
+            first_at.setdefault(address, name)
+            if place is not None and (row["accepted"] or row["operation"] != "register"):
+                of_location[place] = name
+                named.setdefault(place, set()).add(name)
+        if row["operation"] == "deregister":
+            of_location.pop(place, None)
+    began: dict[Any, str] = {}
+    for row in rows:
+        place, address = row["_location"], row["address"]
+        if row["endpoint"] is None:
+            names = named.get(place, set())
+            only = next(iter(names)) if len(names) == 1 else first_at.get(address)
+            row["endpoint"] = only or (address if place is None else began.setdefault(place, address))
+
+
+def _registration(columns: Columns, exchanges: pd.DataFrame, at: int, links_body: bytes) -> dict[str, Any]:
+    """What one request to /rd, or to the location of a registration, says."""
     request, response = int(exchanges["_row"].iat[at]), int(exchanges["_response"].iat[at])
-    code = columns.text("code", request)
-    operation = {"0.02": "register" if path == "/rd" else "update", "0.04": "deregister"}.get(str(code))
-    if operation is None:
-        return None
+    is_register = columns.text("uri_path", request) == "/rd"
     query = dict(item.partition("=")[::2] for item in (columns.text("uri_query", request) or "").split("&"))
     answered = None if response < 0 else columns.text("code", response)
     lwm2m = query.get("lwm2m")
-    versions, declared = _object_versions(columns.payload(request), lwm2m)
+    versions, declared = _object_versions(links_body, lwm2m)
+    operation = "register" if is_register else "update"
     return {
         "frame": int(exchanges["frame"].iat[at]),
         "time": float(exchanges["time"].iat[at]),
         "endpoint": query.get("ep") or None,
         "address": columns.categories["src"][exchanges["_src"].iat[at]],
-        "operation": operation,
+        "operation": "deregister" if exchanges["_code"].iat[at] == _DELETE else operation,
         "accepted": None if answered is None else answered.startswith("2."),
         "lifetime": int(query["lt"]) if query.get("lt", "").isdecimal() else None,
         "lwm2m": lwm2m,
@@ -73,16 +114,15 @@ def _registration(columns: Columns, exchanges: pd.DataFrame, at: int, path: str)
         "object3_version": versions.get(3),
         "object5_version": versions.get(5),
         "declared": declared,
-        "_location": _location(columns, response),
     }
 
 
 def _location(columns: Columns, response: int) -> str:
-    """The Location-Path of a response."""
+    """The Location-Path of a response; empty where it has none."""
     if response < 0:
         return ""
     parts = coap.decode(columns.datagram(response)).values(8)
-    return "/" + "/".join(part.decode(errors="replace") for part in parts)
+    return "/" + "/".join(part.decode(errors="replace") for part in parts) if parts else ""
 
 
 def _object_versions(payload: bytes, lwm2m: str | None) -> tuple[dict[int, str], bool]:
