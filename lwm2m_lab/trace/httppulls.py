@@ -7,7 +7,7 @@ the whole agree. Redirections are followed. Over HTTPS only the beginning can be
 from __future__ import annotations
 
 import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,13 +68,15 @@ def _unquoted(path: str) -> str:
     return urllib.parse.unquote(path, errors="replace")
 
 
-def add_http_pulls(capture: Capture, deliveries: Iterable[Delivery]) -> None:
+def add_http_pulls(capture: Capture, deliveries: Sequence[Delivery]) -> None:
     """Give each accepted Package URI of HTTP its requests, and its image, answer and frames."""
     wanted = [
         (delivery, target)
         for delivery in deliveries
         if delivery.kind == "pull" and delivery.accepted is not False and (target := _Target.of(delivery.uri or ""))
     ]
+    for delivery in deliveries:
+        _note_over_tcp(delivery)
     taken: set[str] = set()
     found: dict[int, list[HttpExchange]] = {}
     for number, (delivery, target) in enumerate(wanted):
@@ -221,6 +223,17 @@ def _joined(parts: list[tuple[int, HttpExchange]], total: int | None) -> bytes |
         body = one.body()
         image[first : first + len(body)] = body
     return bytes(image) if len(image) == total else None
+
+
+def _note_over_tcp(delivery: Delivery) -> None:
+    """Say that a download by CoAP over TCP is not put together."""
+    scheme = (delivery.uri or "").partition(":")[0].lower()
+    if scheme == "coap+tcp":
+        delivery.unfinished = "the download by CoAP over TCP is listed in tcp_messages and not put together"
+    elif scheme == "coaps+tcp":
+        delivery.unfinished = (
+            "the download by CoAP over TLS is encrypted, so that its answer and image are not to be seen"
+        )
 
 
 def _note_encrypted(capture: Capture, delivery: Delivery, target: _Target) -> None:
