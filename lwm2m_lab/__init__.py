@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from lwm2m_lab.show import check, ladder, state_diagram, stepper, version_chart
     from lwm2m_lab.spec.firmware import RULES, Event, Machine
     from lwm2m_lab.spec.objects import State, UpdateResult
+    from lwm2m_lab.trace.campaign import read_many
     from lwm2m_lab.trace.capture import Capture, read
+    from lwm2m_lab.trace.compare import compare
     from lwm2m_lab.trace.explain import explain
     from lwm2m_lab.trace.findings import Finding, Verdict, rule
     from lwm2m_lab.trace.objects import load_objects
@@ -49,6 +51,7 @@ _HOMES = {
     "UpdateResult": "lwm2m_lab.spec.objects",
     "Verdict": "lwm2m_lab.trace.findings",
     "check": "lwm2m_lab.show",
+    "compare": "lwm2m_lab.trace.compare",
     "explain": "lwm2m_lab.trace.explain",
     "image": "lwm2m_lab.live.image",
     "ladder": "lwm2m_lab.show",
@@ -56,6 +59,7 @@ _HOMES = {
     "pull": "lwm2m_lab.live.experiment",
     "push": "lwm2m_lab.live.experiment",
     "read": "lwm2m_lab.trace.capture",
+    "read_many": "lwm2m_lab.trace.campaign",
     "rule": "lwm2m_lab.trace.findings",
     "samples": "lwm2m_lab.trace.samples",
     "state_diagram": "lwm2m_lab.show",
@@ -78,6 +82,7 @@ __all__ = [
     "UpdateResult",
     "Verdict",
     "check",
+    "compare",
     "explain",
     "image",
     "ladder",
@@ -85,6 +90,7 @@ __all__ = [
     "pull",
     "push",
     "read",
+    "read_many",
     "rule",
     "samples",
     "state_diagram",
