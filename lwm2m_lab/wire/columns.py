@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.wire import coap, flows
 from lwm2m_lab.wire.icmp import IcmpError, IcmpErrors
-from lwm2m_lab.wire.intern import Interner
 from lwm2m_lab.wire.keyring import Keyring, PreSharedKeys
 from lwm2m_lab.wire.options import MessageDecoder
 from lwm2m_lab.wire.packets import LINK_TYPES, Datagrams, Reassembler, udp_datagrams
 from lwm2m_lab.wire.pcap import RecordReader, Records, open_capture
 from lwm2m_lab.wire.segments import Segments
+from lwm2m_lab.wire.store import Store
 
 if TYPE_CHECKING:
     from lwm2m_lab.wire.coap_tcp import TcpMessage
@@ -256,8 +256,9 @@ class _Table:
         self.reader, self.ports, self.interface = reader, ports, interface
         self.decoder, self.reassembler, self.segments = MessageDecoder(), Reassembler(), Segments()
         self.icmp = IcmpErrors()
-        self.addresses = Interner(flows.address_text)
-        self.chunks: dict[str, list[Array]] = {name: [] for name in (*_DTYPES, "known")}
+        self.flows = flows.Flows(ports)
+        #: Messages on known ports; and all others, of which only the end of the file tells whether they are CoAP.
+        self.sure, self.others = Store(_DTYPES), Store({**_DTYPES, "known": "?"})
         self.side_data: list[bytes] = []
         self.comments: dict[int, str] = {}
         self.left_out: dict[int, int] = {}
@@ -274,12 +275,8 @@ class _Table:
             keep = records.interface == chosen
             names = ("frame", "time_ns", "start", "captured", "original", "interface")
             records = Records(records.data, records.base, *(getattr(records, name)[keep] for name in names))
-        table = np.array([one.linktype for one in self.reader.interfaces] or [-1], np.int64)
-        linktypes = table[np.minimum(records.interface, len(table) - 1)]
-        for linktype, count in zip(*np.unique(linktypes, return_counts=True), strict=True):
-            if int(linktype) not in LINK_TYPES:
-                self.left_out[int(linktype)] = self.left_out.get(int(linktype), 0) + int(count)
-        plain, reassembled = udp_datagrams(records, linktypes, self.reassembler)
+        linktypes = self._linktypes(records)
+        plain, reassembled = udp_datagrams(records, linktypes, self.reassembler, self.flows)
         self.segments.add(records, linktypes, plain.row)
         self.icmp.add(records, linktypes, plain.row)
         self._messages(records, plain, None)
@@ -287,6 +284,19 @@ class _Table:
             at = int(one.start[0])
             self.side_data.append(one.data[at : int(one.end[0])].tobytes())
             self._messages(records, one, len(self.side_data))
+
+    def _linktypes(self, records: Records) -> Array | int:
+        """The link type of all records, or of each where they differ; those that nobody here can read are counted."""
+        table = np.array([one.linktype for one in self.reader.interfaces] or [-1], np.int64)
+        linktypes: Array | int = int(table[0])
+        counts = {int(table[0]): len(records.frame)}
+        if (table != table[0]).any():
+            linktypes = table[np.minimum(records.interface, len(table) - 1)]
+            counts = dict(zip(*(part.tolist() for part in np.unique(linktypes, return_counts=True)), strict=True))
+        for linktype, count in counts.items():
+            if linktype not in LINK_TYPES and count:
+                self.left_out[linktype] = self.left_out.get(linktype, 0) + count
+        return linktypes
 
     def _chosen(self) -> int | None:
         """Number of the interface to read; None for all."""
@@ -302,7 +312,7 @@ class _Table:
         dtls = flows.is_dtls(found.data, found.start, found.end)
         if dtls.any():
             self._decrypt(records, found, np.nonzero(dtls)[0])
-        self._decode(records, found, np.nonzero(~dtls & (found.end > found.start))[0], side, None)
+        self._decode(records, found, ~dtls & (found.end > found.start), side, None)
 
     def _decrypt(self, records: Records, found: Datagrams, rows: Array) -> None:
         """What DTLS records carry is decoded like what came in the clear, from where it came."""
@@ -311,54 +321,45 @@ class _Table:
 
             self.decryption = Decryption(self.keyring)
         carried = len(self.decryption.carried)
-        opened_records, opened = self.decryption.window(records, found, rows)
+        opened_records, opened = self.decryption.window(records, found, rows, self.flows)
         side = len(self.side_data) + 1
         content = opened.data.tobytes()
         self.side_data += [content[a:b] for a, b in zip(opened.start.tolist(), opened.end.tolist(), strict=True)]
-        self._decode(opened_records, opened, np.nonzero(opened.end > opened.start)[0], side, carried)
+        self._decode(opened_records, opened, opened.end > opened.start, side, carried)
 
     def _decode(self, records: Records, found: Datagrams, keep: Array, side: int | None, carried: int | None) -> None:
         """Decode these datagrams and keep their columns; those of `side` lie outside the file from there on."""
-        start, end, cut, row = found.start[keep], found.end[keep], found.cut[keep], found.row[keep]
-        source, destination = found.source[keep], found.destination[keep]
-        columns = self.decoder.window(found.data, start, end, cut)
-        for number in ("1", "2"):
-            value = columns.pop(f"block{number}").astype(np.int64)
-            there = value >= 0
-            columns[f"block{number}_num"] = np.where(there, value >> 4, -1)
-            columns[f"block{number}_more"] = np.where(there, value >> 3 & 1, -1)
-            columns[f"block{number}_size"] = np.where(there & (value & 7 != 7), 16 << (value & 7), -1)
-        columns["_payload"] = columns.pop("payload_from")
-        columns["frame"], columns["time"] = records.frame[row], records.time_ns[row]
-        columns["src"], columns["dst"] = self.addresses.codes(source), self.addresses.codes(destination)
-        columns["_at"] = start + records.base if side is None else -side - keep
-        columns["_carried"] = np.full(len(row), -1) if carried is None else carried + keep
-        columns["_length"] = end - start
-        ports = self.ports if carried is None else (*self.ports, flows.COAPS_PORT)
-        columns["known"] = flows.on_ports(source, ports) | flows.on_ports(destination, ports)
-        for name, array in columns.items():
-            self.chunks[name].append(array.astype(_DTYPES.get(name, "?"), copy=False))
+        chosen = np.flatnonzero(keep)
+        if len(chosen) < len(keep):
+            found = found.take(chosen)
+        columns = self.decoder.window(found.data, found.start, found.end, found.cut)
+        columns["frame"], columns["time"] = records.frame.take(found.row), records.time_ns.take(found.row)
+        columns["src"], columns["dst"] = self.flows.source.take(found.flow), self.flows.destination.take(found.flow)
+        columns["_at"] = found.start + records.base if side is None else -side - chosen
+        columns["_length"] = found.end - found.start
+        columns["_carried"] = np.full(len(chosen), -1) if carried is None else carried + chosen
+        columns["known"] = self.flows.known.take(found.flow)
+        if carried is not None:
+            columns["known"] |= self.flows.secured.take(found.flow)
+        self._keep(columns, columns["known"] if carried is None else np.zeros(len(chosen), bool))
+
+    def _keep(self, columns: dict[str, Array], sure: Array) -> None:
+        """Put messages with their like."""
+        share = self.reader.share
+        if sure.all():
+            self.sure.append(columns, share=share)
+            return
+        for store, chosen in ((self.sure, sure), (self.others, ~sure)):
+            rows = np.flatnonzero(chosen)
+            store.append({name: array.take(rows) for name, array in columns.items()}, share=share)
 
     def finish(self, source: Source, name: str) -> Columns:
         """One array for each column, in the order of the file, without what is no CoAP."""
-        arrays: dict[str, Array] = {}
-        for column in list(self.chunks):
-            parts = self.chunks.pop(column)
-            arrays[column] = np.concatenate(parts) if parts else np.zeros(0, _DTYPES.get(column, "?"))
-        if self.decryption is not None:
-            arrays["known"] |= self.decryption.are_coap(arrays)
-        keep = flows.recognised(arrays, self.decoder.interners["token"].categories)
-        known = arrays.pop("known")
-        if not keep.all():
-            arrays = {column: array[keep] for column, array in arrays.items()}
-        if self.side_data:
-            order = np.argsort(arrays["frame"], kind="stable")
-            arrays = {column: array[order] for column, array in arrays.items()}
-        del known
-        categories = {column: interner.categories for column, interner in self.decoder.interners.items()}
+        categories = self.decoder.categories()
+        arrays = self._arrays(categories["token"])
         categories |= {
-            "src": self.addresses.categories,
-            "dst": self.addresses.categories,
+            "src": self.flows.endpoints,
+            "dst": self.flows.endpoints,
             "type": list(coap.TYPES),
             "code": _CODE_NAMES,
             "error": list(coap.ERRORS),
@@ -381,6 +382,18 @@ class _Table:
             segments=self.segments,
             icmp_errors=self.icmp.found,
         )
+
+    def _arrays(self, tokens: Sequence[str]) -> dict[str, Array]:
+        """The columns of all messages that are CoAP."""
+        arrays, others = self.sure.arrays(), self.others.arrays()
+        known = others.pop("known")
+        if self.decryption is not None:
+            known |= self.decryption.are_coap(others)
+        found = np.flatnonzero(known | flows.recognised(others, known, tokens))
+        if not found.size and not self.side_data:
+            return arrays
+        order = np.argsort(np.concatenate([arrays["frame"], others["frame"][found]]), kind="stable")
+        return {name: np.concatenate([arrays.pop(name), others.pop(name)[found]])[order] for name in _DTYPES}
 
     def _check_interface(self, chosen: int | None, names: list[str], name: str) -> None:
         if chosen is not None and not 0 <= chosen < len(names):

@@ -31,16 +31,17 @@ from lwm2m_lab.wire.dtls_handshake import (
 from lwm2m_lab.wire.dtls_keys import CID_RECORD, Record
 from lwm2m_lab.wire.dtls_memory import Remembered, Shelf
 from lwm2m_lab.wire.dtls_sessions import MOST_PENDING, DtlsSession, Seen, Session
-from lwm2m_lab.wire.flows import COAPS_PORT
+from lwm2m_lab.wire.flows import COAPS_PORT, Flows
+from lwm2m_lab.wire.gather import SLACK
 from lwm2m_lab.wire.keyring import Keyring
 from lwm2m_lab.wire.packets import Datagrams
-from lwm2m_lab.wire.pcap import Ints, Records
+from lwm2m_lab.wire.records import Ints, Records
 
 __all__ = ["Decryption", "Opened"]
 
 _HEADER = 13
-#: Bytes of an address with its port, and of zeros behind a window's data.
-_ADDRESS, _ROOM = 18, 64
+#: Bytes of an address with its port.
+_ADDRESS = 18
 _ALERT, _HANDSHAKE, _APPLICATION_DATA = 21, 22, 23
 #: Handshakes in progress, and sides of one with pieces of a message missing.
 MOST_HANDSHAKES, MOST_ASSEMBLIES = 1024, 256
@@ -95,9 +96,9 @@ class Decryption:
                 record, at, _ = _split(data, at, 0)
                 self._plain(seen, record)
 
-    def window(self, records: Records, found: Datagrams, chosen: Ints) -> tuple[Records, Datagrams]:
+    def window(self, records: Records, found: Datagrams, chosen: Ints, flows: Flows) -> tuple[Records, Datagrams]:
         """Take these datagrams of a window; what they carry, as the window's own datagrams would be."""
-        sources, destinations = found.source[chosen].tobytes(), found.destination[chosen].tobytes()
+        sources, destinations = (ends.tobytes() for ends in flows.ends(found.flow[chosen]))
         frames, times = records.frame[found.row[chosen]].tolist(), records.time_ns[found.row[chosen]].tolist()
         bounds = zip(found.start[chosen].tolist(), found.end[chosen].tolist(), strict=True)
         for number, (start, end) in enumerate(bounds):
@@ -106,7 +107,7 @@ class Decryption:
             self.datagram(seen, found.data[start:end].tobytes())
         opened, self._opened = self._opened, []
         self.carried += [one.session for one in opened]
-        return _as_window(opened)
+        return _as_window(opened, flows)
 
     # ------------------------------------------------------------ records in the clear
 
@@ -378,9 +379,9 @@ class Decryption:
             yield f"{self._sessions.forgotten} more DTLS sessions that no key opened were not followed"
 
 
-def _as_window(opened: list[Opened]) -> tuple[Records, Datagrams]:
+def _as_window(opened: list[Opened], flows: Flows) -> tuple[Records, Datagrams]:
     """Application data as datagrams of a window of their own."""
-    data = np.frombuffer(b"".join(one.data for one in opened) + bytes(_ROOM), np.uint8)
+    data = np.frombuffer(b"".join(one.data for one in opened) + bytes(SLACK), np.uint8)
     end = np.cumsum([0, *(len(one.data) for one in opened)]).astype(np.int64)
     frame = np.array([one.seen.frame for one in opened], np.int64)
     time = np.array([one.seen.time_ns for one in opened], np.int64)
@@ -390,7 +391,7 @@ def _as_window(opened: list[Opened]) -> tuple[Records, Datagrams]:
         for addresses in ([one.seen.source for one in opened], [one.seen.destination for one in opened])
     ]
     records = Records(data, 0, frame, time, end[:-1], np.diff(end), np.diff(end), nothing)
-    return records, Datagrams(data, row, end[:-1], end[1:], nothing > 0, ends[0], ends[1])
+    return records, Datagrams(data, row, end[:-1], end[1:], nothing > 0, flows.between(ends[0], ends[1]))
 
 
 _VERSIONS = (b"\xfe\xff", b"\xfe\xfd")

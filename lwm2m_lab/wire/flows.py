@@ -9,27 +9,99 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COAPS_PORT", "address_text", "is_dtls", "on_ports", "recognised"]
+from lwm2m_lab.wire.intern import Interner
+
+__all__ = ["COAPS_PORT", "Flows", "address_text", "is_dtls", "recognised"]
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 COAPS_PORT = 5684
 _RECORD_HEADER = 13
+_MAPPED = bytes(10) + b"\xff\xff"
 _TLS12_CID = 25
 
 
-def address_text(row: bytes) -> str:
+class Flows:
+    """The flows of a capture, each from one endpoint (address and port) to another, as integer codes.
+
+    Attributes
+    ----------
+    endpoints : list of str
+        ``192.0.2.1:5683`` or ``[2001:db8::1]:5683``.
+    source, destination : arrays of int64
+        By flow, which endpoint it comes from and goes to.
+    known, secured : arrays of bool
+        By flow, whether one of its ports is among `ports`, and whether one is that of CoAP over DTLS.
+    """
+
+    def __init__(self, ports: Sequence[int]) -> None:
+        self.endpoints: list[str] = []
+        self.source = self.destination = np.zeros(0, np.int64)
+        self.known = self.secured = np.zeros(0, bool)
+        self._ports = frozenset(ports)
+        self._code_of: dict[str, int] = {}
+        self._ends: list[bytes] = []
+        self._interners = {4: Interner(2), 16: Interner(5)}
+        self._flow_of = {4: np.zeros(0, np.int64), 16: np.zeros(0, np.int64)}
+
+    def codes(self, addresses: Bytes, ports: Bytes) -> Ints:
+        """The flows of datagrams: source and destination address in 8 or 32 bytes, ports in 4; shape (n, width)."""
+        width = addresses.shape[1] // 2
+        interner, known = self._interners[width], self._flow_of[width]
+        words = [np.ascontiguousarray(addresses[:, at : at + 8]).view(np.uint64)[:, 0] for at in range(0, 2 * width, 8)]
+        local = interner.codes([*words, np.ascontiguousarray(ports).view(np.uint32)[:, 0].astype(np.uint64)])
+        if interner.count > len(known):
+            first = len(self._ends)
+            new = [self._add(interner.key(code), width) for code in range(len(known), interner.count)]
+            source, destination, known_port, secured = zip(*new, strict=True)
+            self.source = np.concatenate([self.source, np.array(source, np.int64)])
+            self.destination = np.concatenate([self.destination, np.array(destination, np.int64)])
+            self.known = np.concatenate([self.known, np.array(known_port, bool)])
+            self.secured = np.concatenate([self.secured, np.array(secured, bool)])
+            known = self._flow_of[width] = np.concatenate([known, np.arange(first, len(self._ends))])
+        return known.take(local)
+
+    def ends(self, flows: Ints) -> tuple[Bytes, Bytes]:
+        """Source and destination of some flows, shape (n, 18): 16 bytes of address (IPv4 mapped) and two of port."""
+        table = np.frombuffer(b"".join(self._ends), np.uint8).reshape(-1, 36)[flows]
+        return table[:, :18], table[:, 18:]
+
+    def between(self, source: Bytes, destination: Bytes) -> Ints:
+        """The flows between such ends as `ends` gives them."""
+        flow = np.zeros(len(source), np.int64)
+        mapped = (source[:, :12] == np.frombuffer(_MAPPED, np.uint8)).all(axis=1)
+        for first, chosen in ((12, mapped), (0, ~mapped)):
+            there, back = source[chosen], destination[chosen]
+            if len(there):
+                addresses = np.concatenate([there[:, first:16], back[:, first:16]], axis=1)
+                flow[chosen] = self.codes(addresses, np.concatenate([there[:, 16:], back[:, 16:]], axis=1))
+        return flow
+
+    def _add(self, key: Sequence[int], width: int) -> tuple[int, int, bool, bool]:
+        """A new flow: the codes of its ends, and what its ports are."""
+        raw = b"".join(word.to_bytes(8, "little") for word in key)
+        mapped = _MAPPED if width == 4 else b""
+        ports = raw[2 * width : 2 * width + 4]
+        ends = [mapped + raw[:width] + ports[:2], mapped + raw[width : 2 * width] + ports[2:]]
+        self._ends.append(b"".join(ends))
+        source, destination = (self._code(address_text(end)) for end in ends)
+        numbers = {int.from_bytes(ports[:2], "big"), int.from_bytes(ports[2:], "big")}
+        return source, destination, not self._ports.isdisjoint(numbers), COAPS_PORT in numbers
+
+    def _code(self, text: str) -> int:
+        if text not in self._code_of:
+            self._code_of[text] = len(self.endpoints)
+            self.endpoints.append(text)
+        return self._code_of[text]
+
+
+def address_text(end: bytes) -> str:
     """``192.0.2.1:5683`` or ``[2001:db8::1]:5683`` of 16 bytes of address (IPv4 mapped) and two of port."""
-    address, port = ipaddress.IPv6Address(row[:16]), int.from_bytes(row[16:18], "big")
-    return f"{address.ipv4_mapped}:{port}" if address.ipv4_mapped else f"[{address}]:{port}"
-
-
-def on_ports(endpoints: Bytes, ports: Sequence[int]) -> Mask:
-    """Whether the port of each endpoint, shape (n, 18), is one of these."""
-    port = endpoints[:, 16].astype(np.int64) << 8 | endpoints[:, 17]
-    known: Mask = np.isin(port, np.array(ports, np.int64))
-    return known
+    port = int.from_bytes(end[16:18], "big")
+    if end.startswith(_MAPPED):
+        return f"{end[12]}.{end[13]}.{end[14]}.{end[15]}:{port}"
+    return f"[{ipaddress.IPv6Address(end[:16])}]:{port}"
 
 
 def is_dtls(data: Bytes, start: Ints, end: Ints) -> Mask:
@@ -37,20 +109,22 @@ def is_dtls(data: Bytes, start: Ints, end: Ints) -> Mask:
 
     No CoAP message does: its first byte is 0x40 to 0x7f.
     """
-    kind = data[start]
+    kind = data.take(start)
+    if not ((kind >= 20) & (kind <= _TLS12_CID)).any():
+        return np.zeros(len(start), bool)
     version = (data[start + 1] == 0xFE) & np.isin(data[start + 2], (0xFF, 0xFD))
     plausible: Mask = (end - start >= _RECORD_HEADER) & (kind >= 20) & (kind <= _TLS12_CID) & version
     return plausible
 
 
-def recognised(columns: Mapping[str, NDArray[Any]], tokens: Sequence[str]) -> Mask:
-    """Which messages are CoAP: those on a known port, and those of a flow that is CoAP by its content.
+def recognised(columns: Mapping[str, NDArray[Any]], known: Mask, tokens: Sequence[str]) -> Mask:
+    """Which messages that are not known to be CoAP are so by their content.
 
-    A flow is the traffic between two endpoints (address and port). It is CoAP when all its datagrams decode and at
+    A flow is here the traffic between two endpoints (address and port). It is CoAP when all its datagrams decode and at
     least one request has its response: the same token the other way, and the same message id where the token is empty.
     """
-    keep: Mask = columns["known"].copy()
-    rows = np.nonzero(~keep)[0]
+    keep: Mask = np.zeros(len(known), bool)
+    rows = np.flatnonzero(~known)
     if not rows.size:
         return keep
     src, dst = columns["src"][rows].astype(np.int64), columns["dst"][rows].astype(np.int64)

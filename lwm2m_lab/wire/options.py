@@ -6,14 +6,14 @@ calls follows the longest message of a window, not the number of messages.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lwm2m_lab.wire import coap
-from lwm2m_lab.wire.intern import Interner
+from lwm2m_lab.wire.gather import column, numbers, rows
+from lwm2m_lab.wire.intern import Interner, TextInterner
 
 __all__ = ["MessageDecoder"]
 
@@ -25,24 +25,29 @@ _NUMBERS = {
     coap.OBSERVE: "observe",
     coap.CONTENT_FORMAT: "content_format",
     coap.ACCEPT: "accept",
-    coap.BLOCK1: "block1",
-    coap.BLOCK2: "block2",
     coap.SIZE1: "size1",
     coap.SIZE2: "size2",
 }
-_STRINGS = {coap.URI_PATH: "uri_path", coap.URI_QUERY: "uri_query", coap.ETAG: "etag"}
-_INTERESTING = np.zeros(512, bool)
-_INTERESTING[[*_NUMBERS, *_STRINGS]] = True
-#: Messages with more options than this are decoded one by one: no lock-step for one liar's sake.
-MOST_ROUNDS = 64
-#: Paths and queries up to this many bytes are interned as rows of a matrix, longer ones one by one.
-WIDEST_ROW = 64
+_BLOCKS = {coap.BLOCK1: "block1", coap.BLOCK2: "block2"}
+_TEXTS = {coap.URI_PATH: "uri_path", coap.URI_QUERY: "uri_query", coap.ETAG: "etag"}
+#: Which options have a column, by number; higher ones have none.
+_INTERESTING = np.zeros(64, np.uint8)
+_INTERESTING[[*_NUMBERS, *_BLOCKS, *_TEXTS]] = [*_NUMBERS, *_BLOCKS, *_TEXTS]
+#: By SZX, bytes of a block; 7 is reserved.
+_BLOCK_SIZES = np.array([16, 32, 64, 128, 256, 512, 1024, -1], np.int16)
+#: Behind so many options the few messages that still have some are decoded one by one: no lock-step for a liar's sake.
+MOST_ROUNDS, FEW = 48, 64
+#: Paths and queries are interned as rows of so many bytes; longer ones one by one.
+WIDTHS = (8, 32, 128)
+#: The lower n bytes of a word.
+_LOW = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
+_MARKER = 0xFF
 
 
 def _segments(row: bytes) -> list[bytes]:
-    """The values of a repeated option: two bytes first length, two bytes total length, then the wire's own bytes."""
-    first, total = int.from_bytes(row[:2], "big"), int.from_bytes(row[2:4], "big")
-    data = row[4 : 4 + total]
+    """The values of a repeated option: four bytes first length, four bytes total length, then the wire's own bytes."""
+    first, total = int.from_bytes(row[:4], "little"), int.from_bytes(row[4:8], "little")
+    data = row[8 : 8 + total]
     found, at = [data[:first]], first
     while at < total:
         length, at = data[at] & 15, at + 1
@@ -60,200 +65,257 @@ def _path_text(row: bytes) -> str:
 
 
 def _query_text(row: bytes) -> str:
-    return "&".join(part.decode(errors="replace") for part in _segments(row))
+    return _joined_queries(_segments(row))
+
+
+def _joined_queries(values: list[bytes]) -> str:
+    return "&".join(value.decode(errors="replace") for value in values)
 
 
 def _hex_text(row: bytes) -> str:
     return _segments(row)[0].hex()
 
 
-@dataclass
 class MessageDecoder:
     """Decodes windows of messages; the categories of its text columns grow from window to window."""
 
-    interners: dict[str, Interner] = field(
-        default_factory=lambda: {
-            "token": Interner(lambda row: row[1 : 1 + row[0]].hex()),
-            "uri_path": Interner(_path_text),
-            "uri_query": Interner(_query_text),
-            "etag": Interner(_hex_text),
+    def __init__(self) -> None:
+        self._tokens = Interner(2)
+        self._texts = {
+            "uri_path": TextInterner(_path_text),
+            "uri_query": TextInterner(_query_text),
+            "etag": TextInterner(_hex_text),
         }
-    )
+
+    def categories(self) -> dict[str, list[str]]:
+        """The texts of the text columns so far."""
+        values, lengths = self._tokens.keys()
+        shown = values.tobytes().hex()
+        tokens = [shown[16 * at : 16 * at + 2 * length] for at, length in enumerate(lengths.tolist())]
+        return {"token": tokens, **{name: interner.categories for name, interner in self._texts.items()}}
 
     def window(self, data: Bytes, start: Ints, end: Ints, cut: NDArray[np.bool_]) -> Columns:
         """The columns of the messages that lie at `start` to `end` in `data`.
 
-        `data` has at least 16 bytes behind the last end. The columns are those of the message table, with block1 and
-        block2 as raw option values, `payload_from` relative to `start`, and `error` as a position in `coap.ERRORS`.
+        `data` has `SLACK` bytes behind the last end. The columns are those of the message table, and `_payload`, which
+        counts from `start`; `error` is a position in `coap.ERRORS`.
         """
         n = len(start)
-        out = self._header(data, start, end)
-        for name in (*_NUMBERS.values(), "payload_from"):
-            out[name] = np.full(n, -1, np.int64)
-        spans = {name: np.full((n, 3), -1, np.int64) for name in _STRINGS.values()}
-        out["payload_length"] = np.zeros(n, np.int64)
-        live = np.nonzero((out["error"] < 0) & (out["code"] != 0))[0]
-        self._options(data, start, end, live, out, spans)
-        # Bytes missing at the end explain whatever does not fit there.
-        error = out["error"]
-        error[cut & ((error < 0) | np.isin(error, (coap.OPTION_BEYOND, coap.NO_PAYLOAD, coap.TOKEN_CUT)))] = (
-            coap.SNAPPED
+        head = rows(data, start, 12)
+        first, code = head[:, 0].copy(), head[:, 1].copy()
+        token_length: Bytes = first & np.uint8(15)
+        mid = column(head, 2, ">u2").astype(np.int32)
+        error = np.full(n, -1, np.int8)
+        fault = (
+            (first >> 6 != 1) | (token_length > 8) | (end - start < 4 + token_length) | (code == 0) & (end - start > 4)
         )
-        for name, span in spans.items():
-            out[name] = self._intern(self.interners[name], data, span)
+        if fault.any():
+            _header_faults(np.flatnonzero(fault), first, code, token_length, end - start, mid, error)
+        token = np.ascontiguousarray(head[:, 4:]).view(np.uint64)[:, 0] & _LOW.take(token_length)
+        out: Columns = {
+            "type": (first >> 4 & 3).astype(np.int8),
+            "code": code.astype(np.int16),
+            "mid": mid,
+            "token": self._tokens.codes([token, token_length.astype(np.uint64)]),
+            "error": error,
+            "payload_length": np.zeros(n, np.int32),
+            "_payload": np.full(n, -1, np.int32),
+        }
+        live = np.flatnonzero(code != 0) if not fault.any() else np.flatnonzero((code != 0) & (error < 0))
+        at = start.take(live) + (token_length.take(live) + 4)
+        _Walk(self._texts, data, start, end, out).run(live, at)
+        if cut.any():
+            # Bytes missing at the end explain whatever does not fit there.
+            explained = (error < 0) | np.isin(error, (coap.OPTION_BEYOND, coap.NO_PAYLOAD, coap.TOKEN_CUT))
+            error[cut & explained] = coap.SNAPPED
         return out
 
-    def _header(self, data: Bytes, start: Ints, end: Ints) -> Columns:
-        first = data[start]
-        token_length = (first & 15).astype(np.int64)
-        length = end - start
-        code = np.where(length >= 2, data[start + 1], 0)
-        error = np.full(len(start), -1, np.int64)
-        for number, wrong in (
-            (coap.NOT_EMPTY, (code == 0) & (length > 4)),
-            (coap.TOKEN_CUT, length < 4 + token_length),
-            (coap.BAD_TOKEN_LENGTH, token_length > 8),
-            (coap.BAD_VERSION, first >> 6 != 1),
-            (coap.TOO_SHORT, length < 4),
-        ):
-            error[wrong] = number
-        known = (error < 0) | (error == coap.NOT_EMPTY)
-        shown = np.where(known, token_length, 0)
-        rows = np.zeros((len(start), 9), np.uint8)
-        rows[:, 0] = shown
-        token = data[(start + 4)[:, None] + np.arange(8)]
-        rows[:, 1:] = np.where(np.arange(8) < shown[:, None], token, 0)
-        mid = data[start + 2].astype(np.int64) << 8 | data[start + 3]
-        return {
-            "type": (first >> 4 & 3).astype(np.int64),
-            "code": code.astype(np.int64),
-            "mid": np.where(length >= 4, mid, -1),
-            "token": self.interners["token"].codes(rows),
-            "error": error,
-        }
 
-    def _options(self, data: Bytes, start: Ints, end: Ints, live: Ints, out: Columns, spans: dict[str, Ints]) -> None:
-        """Walk the options of all live messages in lock-step; fills `out` and `spans`."""
-        token_length = (data[start[live]] & 15).astype(np.int64)
-        at, stop, number = start[live] + 4 + token_length, end[live], np.zeros(len(live), np.int64)
-        error, payload_from, payload_length = out["error"], out["payload_from"], out["payload_length"]
-        for _ in range(MOST_ROUNDS):
-            here = at < stop
-            if not here.all():
-                live, at, stop, number = live[here], at[here], stop[here], number[here]
-            if not live.size:
-                return
-            head = data[at]
-            marker = head == 0xFF
-            if marker.any():
-                rows = live[marker]
-                payload_from[rows] = at[marker] + 1 - start[rows]
-                payload_length[rows] = stop[marker] - at[marker] - 1
-                error[rows[(stop[marker] - at[marker] == 1) & (error[rows] < 0)]] = coap.NO_PAYLOAD
-                keep = ~marker
-                live, at, stop, number, head = live[keep], at[keep], stop[keep], number[keep], head[keep]
-                if not live.size:
-                    return
-            delta, length, value_at, reserved = _option_head(data, at, head)
-            beyond = (value_at > stop) | (value_at + length > stop)
-            wrong = reserved | beyond
-            if wrong.any():
-                error[live[wrong]] = np.where(reserved[wrong], coap.RESERVED_NIBBLE, coap.OPTION_BEYOND)
-                keep = ~wrong
-                live, stop, number = live[keep], stop[keep], number[keep]
-                delta, length, value_at = delta[keep], length[keep], value_at[keep]
-            number = number + delta
+def _header_faults(
+    found: Ints, first: Bytes, code: Bytes, token_length: Bytes, length: Ints, mid: NDArray[Any], error: NDArray[Any]
+) -> None:
+    """Name what is wrong with these headers, and take back what was read of them and is not there."""
+    size = length[found]
+    for number, wrong in (
+        (coap.NOT_EMPTY, (code[found] == 0) & (size > 4)),
+        (coap.TOKEN_CUT, size < 4 + token_length[found]),
+        (coap.BAD_TOKEN_LENGTH, token_length[found] > 8),
+        (coap.BAD_VERSION, first[found] >> 6 != 1),
+        (coap.TOO_SHORT, size < 4),
+    ):
+        error[found[wrong]] = number
+    token_length[found[error[found] != coap.NOT_EMPTY]] = 0
+    code[found[size < 2]] = 0
+    mid[found[size < 4]] = -1
+
+
+class _Walk:
+    """One walk over the options of a window's messages, in lock-step."""
+
+    def __init__(self, texts: dict[str, TextInterner], data: Bytes, start: Ints, end: Ints, out: Columns) -> None:
+        self.texts, self.data, self.start, self.end, self.out = texts, data, start, end, out
+        self.error = out["error"]
+        n = len(start)
+        for name in ("observe", "content_format", "accept"):
+            out[name] = np.full(n, -1, np.int32)
+        for name in ("size1", "size2"):
+            out[name] = np.full(n, -1, np.int64)
+        for name in _BLOCKS.values():
+            out[f"{name}_num"] = np.full(n, -1, np.int32)
+            out[f"{name}_more"] = np.full(n, -1, np.int8)
+            out[f"{name}_size"] = np.full(n, -1, np.int16)
+        for name in _TEXTS.values():
+            out[name] = np.full(n, -1, np.int32)
+        #: By text column: rows, beginnings and lengths of the first values; and by row, where the last value ends.
+        self.firsts: dict[str, list[tuple[Ints, Ints, Ints]]] = {name: [] for name in _TEXTS.values()}
+        self.ends: dict[str, Ints] = {}
+
+    def run(self, row: Ints, at: Ints) -> None:
+        """Walk from the first options on; fills the columns."""
+        stop, number = self.end.take(row), np.zeros(len(row), np.int64)
+        rounds = 0
+        while row.size and (rounds < MOST_ROUNDS or row.size > FEW):
+            rounds += 1
+            head = self.data.take(at)
+            over = (head == _MARKER) | (at >= stop)
+            if over.any():
+                done = np.flatnonzero(over)
+                self._payloads(row.take(done), at.take(done), stop.take(done))
+                going = np.flatnonzero(~over)
+                row, at, stop, number, head = _some(going, row, at, stop, number, head)
+            delta, length, value_at, reserved = _option_heads(self.data, at, head)
             at = value_at + length
-            told = np.nonzero(_INTERESTING[np.minimum(number, 511)])[0]
-            if told.size:
-                _take(data, live[told], number[told], value_at[told], length[told], out, spans)
-        self._one_by_one(data, start, end, live, out, spans)
+            wrong = (at > stop) | reserved
+            if wrong.any():
+                bad, good = np.flatnonzero(wrong), np.flatnonzero(~wrong)
+                self.error[row[bad]] = np.where(reserved[bad], coap.RESERVED_NIBBLE, coap.OPTION_BEYOND)
+                row, at, stop, number = _some(good, row, at, stop, number)
+                delta, length, value_at = _some(good, delta, length, value_at)
+            number = number + delta
+            self._keep(row, number, delta, value_at, length)
+        for name, interner in self.texts.items():
+            self._intern(name, interner)
+        self._one_by_one(row)
 
-    def _one_by_one(
-        self, data: Bytes, start: Ints, end: Ints, live: Ints, out: Columns, spans: dict[str, Ints]
-    ) -> None:
-        """Messages with very many options: the plain decoder finds the payload and the first fault."""
+    def _payloads(self, row: Ints, at: Ints, stop: Ints) -> None:
+        """What stands behind the payload markers of messages that are through."""
+        row, at, stop = row[at < stop], at[at < stop], stop[at < stop]
+        length = stop - at - 1
+        self.out["_payload"][row] = at + 1 - self.start.take(row)
+        self.out["payload_length"][row] = length
+        if not length.all():
+            missing = row[length == 0]
+            self.error[missing[self.error[missing] < 0]] = coap.NO_PAYLOAD
+
+    def _keep(self, row: Ints, number: Ints, delta: NDArray[Any], at: Ints, length: NDArray[Any]) -> None:
+        """Keep the options that have a column; the first of each kind counts."""
+        kinds = _INTERESTING.take(number, mode="clip")
+        for kind in np.flatnonzero(np.bincount(kinds)).tolist():
+            if not kind:
+                continue
+            here = np.flatnonzero(kinds == kind)
+            rows, begin, size = row.take(here), at.take(here), length.take(here)
+            if kind in (coap.URI_PATH, coap.URI_QUERY):
+                self.ends.setdefault(_TEXTS[kind], np.empty(len(self.start), np.int64))[rows] = begin + size
+            # Options stand in the order of their numbers: the first of a kind is the one with a step before it.
+            new = delta.take(here) > 0
+            if not new.all():
+                rows, begin, size = rows[new], begin[new], size[new]
+            if kind in _TEXTS:
+                self.firsts[_TEXTS[kind]].append((rows, begin, size.astype(np.int64)))
+            elif kind in _BLOCKS:
+                self._keep_blocks(_BLOCKS[kind], rows, begin, size)
+            else:
+                longest = coap.LONGEST_NUMBER[kind]
+                if (size > longest).any():
+                    rows, begin, size = rows[size <= longest], begin[size <= longest], size[size <= longest]
+                self.out[_NUMBERS[kind]][rows] = numbers(self.data, begin, size)
+
+    def _keep_blocks(self, name: str, row: Ints, begin: Ints, size: NDArray[Any]) -> None:
+        """The three columns of a Block option."""
+        long = size > coap.LONGEST_NUMBER[coap.BLOCK1]
+        if long.any():
+            bad = row[long]
+            self.error[bad[self.error[bad] < 0]] = coap.LONG_BLOCK
+            row, begin, size = row[~long], begin[~long], size[~long]
+        value = numbers(self.data, begin, size)
+        exponent = value & 7
+        self.out[f"{name}_num"][row] = value >> 4
+        self.out[f"{name}_more"][row] = value >> 3 & 1
+        self.out[f"{name}_size"][row] = _BLOCK_SIZES.take(exponent)
+        if (exponent == 7).any():
+            bad = row[exponent == 7]
+            self.error[bad[self.error[bad] < 0]] = coap.RESERVED_SZX
+
+    def _intern(self, name: str, interner: TextInterner) -> None:
+        """The codes of a text column, from where its values stand."""
+        if not self.firsts[name]:
+            return
+        row, begin, first = (np.concatenate(parts) for parts in zip(*self.firsts[name], strict=True))
+        total = self.ends[name].take(row) - begin if name in self.ends else first
+        # One word tells the lengths, the others are what stands there.
+        shape = (first | total << 32).view(np.uint64)
+        shortest = -1
+        for width in WIDTHS:
+            here = np.flatnonzero((total > shortest) & (total <= width))
+            shortest = width
+            if not here.size:
+                continue
+            text, length = rows(self.data, begin.take(here), width).view(np.uint64), total.take(here)
+            words = [text[:, at] & _LOW.take(length - 8 * at, mode="clip") for at in range(width // 8)]
+            self.out[name][row.take(here)] = interner.codes([shape.take(here), *words])
+        for at in np.flatnonzero(total > WIDTHS[-1]).tolist():
+            value = self.data[int(begin[at]) : int(begin[at] + total[at])].tobytes()
+            self.out[name][row[at]] = interner.code(shape[at].tobytes() + value)
+
+    def _one_by_one(self, live: Ints) -> None:
+        """Messages with very many options, by the plain decoder."""
+        out = self.out
         for row in live.tolist():
-            datagram = data[start[row] : end[row]].tobytes()
+            datagram = self.data[self.start[row] : self.end[row]].tobytes()
             message = coap.decode(datagram)
             for number, name in _NUMBERS.items():
                 found = message.values(number)
                 if found and len(found[0]) <= coap.LONGEST_NUMBER[number]:
                     out[name][row] = int.from_bytes(found[0], "big")
+            for name, block in (("block1", message.block1), ("block2", message.block2)):
+                if block is not None and block.num < 1 << 20:
+                    size = block.size if block.szx < 7 else -1
+                    out[f"{name}_num"][row], out[f"{name}_more"][row], out[f"{name}_size"][row] = (
+                        block.num,
+                        block.more,
+                        size,
+                    )
             if message.payload:
                 out["payload_length"][row] = len(message.payload)
-                out["payload_from"][row] = len(datagram) - len(message.payload)
-            out["error"][row] = -1 if message.error is None else coap.ERRORS.index(message.error)
-            for number, name in _STRINGS.items():
-                # So many options are no path of anybody's; what the lock-step saw of it would be a part.
-                if not message.values(number):
-                    spans[name][row] = -1
-
-    @staticmethod
-    def _intern(interner: Interner, data: Bytes, span: Ints) -> NDArray[np.int32]:
-        """Codes of the byte strings at (first value's start, first value's length, end); -1 where there is none."""
-        codes = np.full(len(span), -1, np.int32)
-        rows = np.nonzero(span[:, 0] >= 0)[0]
-        if not rows.size:
-            return codes
-        begin, first, end = span[rows].T
-        total = end - begin
-        narrow = total <= WIDEST_ROW
-        if narrow.any():
-            width = int(total[narrow].max())
-            matrix = np.zeros((int(narrow.sum()), 4 + width), np.uint8)
-            matrix[:, 1], matrix[:, 3] = first[narrow], total[narrow]
-            inside = np.arange(width) < total[narrow][:, None]
-            matrix[:, 4:] = np.where(inside, data[np.where(inside, begin[narrow][:, None] + np.arange(width), 0)], 0)
-            codes[rows[narrow]] = interner.codes(matrix)
-        for at in np.nonzero(~narrow)[0].tolist():
-            head = int(first[at]).to_bytes(2, "big") + int(total[at]).to_bytes(2, "big")
-            codes[rows[at]] = interner.code(head + data[int(begin[at]) : int(end[at])].tobytes())
-        return codes
+                out["_payload"][row] = len(datagram) - len(message.payload)
+            if message.uri_path is not None:
+                out["uri_path"][row] = self.texts["uri_path"].code_of(message.uri_path)
+            if queries := message.values(coap.URI_QUERY):
+                out["uri_query"][row] = self.texts["uri_query"].code_of(_joined_queries(queries))
+            self.error[row] = -1 if message.error is None else coap.ERRORS.index(message.error)
 
 
-def _option_head(data: Bytes, at: Ints, head: Bytes) -> tuple[Ints, Ints, Ints, NDArray[np.bool_]]:
+def _some(rows: Ints, *columns: NDArray[Any]) -> list[NDArray[Any]]:
+    """The same rows of several columns."""
+    return [column.take(rows) for column in columns]
+
+
+def _option_heads(data: Bytes, at: Ints, head: Bytes) -> tuple[NDArray[Any], NDArray[Any], Ints, NDArray[np.bool_]]:
     """Delta, length and start of the value of one option each, and whether a nibble is reserved."""
-    delta, length = (head >> 4).astype(np.int64), (head & 15).astype(np.int64)
-    value_at = at + 1
-    reserved = (delta == 15) | (length == 15)
-    extended = np.nonzero((delta >= 13) | (length >= 13))[0]
-    if extended.size:
-        where = value_at[extended]
-        for nibble in (delta, length):
-            short = nibble[extended]
-            one, two = short == 13, short == 14
-            byte, following = data[where].astype(np.int64), data[where + 1].astype(np.int64)
-            nibble[extended] = np.where(one, 13 + byte, np.where(two, 269 + (byte << 8 | following), short))
-            where = where + one + 2 * two
-        value_at = value_at.copy()
-        value_at[extended] = where
+    delta, length, value_at = head >> 4, head & 15, at + 1
+    reserved = np.zeros(len(at), bool)
+    extended = np.flatnonzero((delta > 12) | (length > 12))
+    if not extended.size:
+        return delta, length, value_at, reserved
+    delta, length = delta.astype(np.int64), length.astype(np.int64)
+    reserved[extended] = (delta[extended] == 15) | (length[extended] == 15)
+    where = value_at[extended]
+    for nibble in (delta, length):
+        short = nibble[extended]
+        one, two = short == 13, short == 14
+        byte, following = data[where].astype(np.int64), data[where + 1].astype(np.int64)
+        nibble[extended] = np.where(one, 13 + byte, np.where(two, 269 + (byte << 8 | following), short))
+        where = where + one + 2 * two
+    value_at[extended] = where
     return delta, length, value_at, reserved
-
-
-def _take(
-    data: Bytes, rows: Ints, number: Ints, value_at: Ints, length: Ints, out: Columns, spans: dict[str, Ints]
-) -> None:
-    """Keep the options that have a column; the first of each kind counts."""
-    for kind in np.unique(number).tolist():
-        of_kind = number == kind
-        row, begin, size = rows[of_kind], value_at[of_kind], length[of_kind]
-        if kind in _STRINGS:
-            span = spans[_STRINGS[kind]]
-            new = span[row, 0] < 0
-            span[row[new], 0], span[row[new], 1], span[row[new], 2] = begin[new], size[new], (begin + size)[new]
-            if kind != coap.ETAG:
-                span[row[~new], 2] = (begin + size)[~new]
-            continue
-        column = out[_NUMBERS[kind]]
-        most = coap.LONGEST_NUMBER[kind]
-        new = column[row] < 0
-        value = np.zeros(len(row), np.int64)
-        for byte in range(most):
-            value = np.where(byte < size, value << 8 | data[begin + byte], value)
-        column[row] = np.where(new & (size <= most), value, column[row])
-        if kind in (coap.BLOCK1, coap.BLOCK2):
-            error = out["error"]
-            unset = error[row] < 0
-            error[row[unset & (size > 3)]] = coap.LONG_BLOCK
-            error[row[unset & (size <= 3) & (size > 0) & (value & 7 == 7)]] = coap.RESERVED_SZX

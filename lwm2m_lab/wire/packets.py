@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lwm2m_lab.wire.pcap import Ints, Records
+from lwm2m_lab.wire.flows import Flows
+from lwm2m_lab.wire.gather import SLACK, column, pair, rows
+from lwm2m_lab.wire.records import Records
 
 __all__ = [
     "LINK_TYPES",
@@ -27,6 +29,7 @@ __all__ = [
 ]
 
 Bytes = NDArray[np.uint8]
+Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 #: Link types that can be read: name, bytes before the IP header, and where the EtherType stands (-1: the IP version
@@ -47,7 +50,7 @@ _IPV4, _IPV6 = 0x0800, 0x86DD
 _VLAN = (0x8100, 0x88A8, 0x9100)
 _UDP, _FRAGMENT = 17, 44
 #: IPv6 extension headers that carry their length: hop-by-hop, routing, destination options, and the rarer ones.
-_EXTENSIONS = np.array([0, 43, 60, 135, 139, 140])
+_EXTENSIONS = np.array([0, 43, 60, 135, 139, 140], np.uint8)
 #: Fragments kept for want of the others; more at once is no network but an attack.
 MOST_FRAGMENTS = 4096
 
@@ -66,8 +69,8 @@ class Datagrams:
         The UDP payload, as far as it was captured.
     cut : array of bool
         Whether bytes are missing at its end (snap length).
-    source, destination : arrays of uint8, shape (n, 18)
-        Address in 16 bytes (IPv4 in the last four, the others zero but for a mark) and port in two.
+    flow : array of int64
+        Code of the flow, see `Flows`.
     """
 
     data: Bytes
@@ -75,8 +78,18 @@ class Datagrams:
     start: Ints
     end: Ints
     cut: Mask
-    source: Bytes
-    destination: Bytes
+    flow: Ints
+
+    def take(self, rows: Ints) -> Datagrams:
+        """Some of the datagrams."""
+        return Datagrams(
+            self.data,
+            self.row.take(rows),
+            self.start.take(rows),
+            self.end.take(rows),
+            self.cut.take(rows),
+            self.flow.take(rows),
+        )
 
 
 @dataclass
@@ -109,16 +122,20 @@ class Reassembler:
         return None
 
 
-def udp_datagrams(records: Records, linktypes: Ints, reassembler: Reassembler) -> tuple[Datagrams, list[Datagrams]]:
+def udp_datagrams(
+    records: Records, linktypes: Ints | int, reassembler: Reassembler, flows: Flows
+) -> tuple[Datagrams, list[Datagrams]]:
     """The UDP datagrams of a window.
 
     Parameters
     ----------
     records : Records
-    linktypes : array of int64
-        Link type of each record.
+    linktypes : int or array of int64
+        Link type of all records, or of each.
     reassembler : Reassembler
         Keeps fragments until the others come.
+    flows : Flows
+        Knows the flows of the file.
 
     Returns
     -------
@@ -127,68 +144,86 @@ def udp_datagrams(records: Records, linktypes: Ints, reassembler: Reassembler) -
     """
     data, end = records.data, records.start + records.captured
     ip, version = ip_headers(data, records.start, end, linktypes)
-    four, six = np.nonzero(version == 4)[0], np.nonzero(version == 6)[0]
-    whole4, fragments4 = _ipv4(data, ip[four], end[four], four)
-    whole6, fragments6 = _ipv6(data, ip[six], end[six], six)
-    plain = _merge([_udp(data, *whole4, wide=False), _udp(data, *whole6, wide=True)])
+    four, six = np.flatnonzero(version == 4), np.flatnonzero(version == 6)
+    whole4, fragments4 = _ipv4(data, ip.take(four), end.take(four), four)
+    whole6, fragments6 = _ipv6(data, ip.take(six), end.take(six), six)
+    plain = _merge([_udp(data, whole4, flows), _udp(data, whole6, flows)])
     reassembled = [
         found
         for row, at, wide in [*((r, a, False) for r, a in fragments4), *((r, a, True) for r, a in fragments6)]
-        if (found := _reassemble(records, row, at, wide, reassembler)) is not None
+        if (found := _reassemble(records, row, at, wide, reassembler, flows)) is not None
     ]
     return plain, reassembled
 
 
-def ip_headers(data: Bytes, start: Ints, end: Ints, linktypes: Ints) -> tuple[Ints, Ints]:
+def ip_headers(data: Bytes, start: Ints, end: Ints, linktypes: Ints | int) -> tuple[Ints, Bytes]:
     """Where the IP header of each packet stands, and its version; 0 where there is none."""
-    ip = start.copy()
-    version = np.zeros(len(start), np.int64)
+    if isinstance(linktypes, int):
+        return _ip_headers_of(data, start, end, linktypes)
+    ip, version = start.copy(), np.zeros(len(start), np.uint8)
     for linktype in np.unique(linktypes).tolist():
-        if linktype not in LINK_TYPES:
-            continue
-        _, skip, type_at = LINK_TYPES[linktype]
-        here = np.nonzero(linktypes == linktype)[0]
-        at = start[here] + skip
-        if type_at >= 0:
-            ethertype = _be16(data, start[here] + type_at)
-            for _ in range(3):
-                tagged = np.nonzero(np.isin(ethertype, _VLAN))[0]
-                if not tagged.size:
-                    break
-                # Behind a tag comes the real EtherType; in cooked captures too, where the header ends with the type.
-                ethertype[tagged] = _be16(data, at[tagged] + 2)
-                at[tagged] += 4
-            kind = np.where(ethertype == _IPV4, 4, np.where(ethertype == _IPV6, 6, 0))
-        else:
-            kind = np.asarray(data[at] >> 4, np.int64)
-        # The version nibble must agree, and the header lie within what was captured.
-        least = np.where(kind == 4, 20, 40)
-        good = (at + least <= end[here]) & (np.asarray(data[at] >> 4) == kind) & np.isin(kind, (4, 6))
-        ip[here], version[here] = at, np.where(good, kind, 0)
+        here = np.flatnonzero(linktypes == linktype)
+        ip[here], version[here] = _ip_headers_of(data, start.take(here), end.take(here), linktype)
     return ip, version
 
 
-Parts = tuple[Ints, Ints, Ints, Ints]
+def _ip_headers_of(data: Bytes, start: Ints, end: Ints, linktype: int) -> tuple[Ints, Bytes]:
+    """The same for packets of one link type."""
+    if linktype not in LINK_TYPES:
+        return start, np.zeros(len(start), np.uint8)
+    _, skip, type_at = LINK_TYPES[linktype]
+    at = start + skip
+    ethertype = pair(data, start + type_at) if type_at >= 0 else None
+    if ethertype is not None:
+        for _ in range(3):
+            tagged = np.flatnonzero((ethertype == _VLAN[0]) | (ethertype == _VLAN[1]) | (ethertype == _VLAN[2]))
+            if not tagged.size:
+                break
+            # Behind a tag comes the real EtherType; in cooked captures too, where the header ends with the type.
+            ethertype[tagged] = pair(data, at[tagged] + 2)
+            at[tagged] += 4
+    version = data.take(at) >> 4
+    # The header must lie within what was captured, and its version be what the link layer says.
+    four, six = (version == 4) & (at + 20 <= end), (version == 6) & (at + 40 <= end)
+    if ethertype is not None:
+        four &= ethertype == _IPV4
+        six &= ethertype == _IPV6
+    return at, version * (four | six)
 
 
-def _ipv4(data: Bytes, ip: Ints, end: Ints, rows: Ints) -> tuple[Parts, list[tuple[int, int]]]:
-    """UDP in IPv4: rows, IP headers, UDP headers, ends; and the fragments."""
-    header = (data[ip] & 15).astype(np.int64) * 4
-    flags = _be16(data, ip + 6)
-    udp = (data[ip + 9] == _UDP) & (header >= 20)
-    fragment = (flags & 0x3FFF) != 0
-    keep = udp & ~fragment
-    parts = np.nonzero(udp & fragment)[0]
-    fragments = list(zip(rows[parts].tolist(), ip[parts].tolist(), strict=True))
-    return (rows[keep], ip[keep], (ip + header)[keep], end[keep]), fragments
+@dataclass(frozen=True, slots=True)
+class _Headers:
+    """UDP headers of one IP version: rows, where the headers stand, where the packets end, and the addresses."""
+
+    row: Ints
+    udp: Ints
+    end: Ints
+    addresses: Bytes
+
+    def take(self, rows: Ints) -> _Headers:
+        return _Headers(self.row.take(rows), self.udp.take(rows), self.end.take(rows), self.addresses[rows])
 
 
-def behind_extensions(data: Bytes, ip: Ints, end: Ints) -> tuple[Ints, Ints]:
+def _ipv4(data: Bytes, ip: Ints, end: Ints, row: Ints) -> tuple[_Headers, list[tuple[int, int]]]:
+    """UDP in IPv4, and the fragments: row and IP header."""
+    head = rows(data, ip, 20)
+    length = (head[:, 0] & 15) << 2
+    whole = (head[:, 9] == _UDP) & (length >= 20)
+    found = _Headers(row, ip + length, end, head[:, 12:20])
+    fragment = whole & (column(head, 6, ">u2") & 0x3FFF != 0)
+    fragments: list[tuple[int, int]] = []
+    if fragment.any():
+        parts = np.flatnonzero(fragment)
+        fragments = list(zip(row[parts].tolist(), ip[parts].tolist(), strict=True))
+        whole &= ~fragment
+    return found if whole.all() else found.take(np.flatnonzero(whole)), fragments
+
+
+def behind_extensions(data: Bytes, ip: Ints, end: Ints) -> tuple[Bytes, Ints]:
     """What follows the extension headers of each IPv6 packet, and where it stands."""
-    following = data[ip + 6].astype(np.int64)
-    at = ip + 40
-    for _ in range(8):
-        extended = np.nonzero(np.isin(following, _EXTENSIONS) & (at + 8 <= end))[0]
+    following, at = data.take(ip + 6), ip + 40
+    for _ in range(8 if (following != _UDP).any() else 0):
+        extended = np.flatnonzero(np.isin(following, _EXTENSIONS) & (at + 8 <= end))
         if not extended.size:
             break
         here = at[extended]
@@ -197,41 +232,34 @@ def behind_extensions(data: Bytes, ip: Ints, end: Ints) -> tuple[Ints, Ints]:
     return following, at
 
 
-def _ipv6(data: Bytes, ip: Ints, end: Ints, rows: Ints) -> tuple[Parts, list[tuple[int, int]]]:
-    """UDP in IPv6, behind extension headers too."""
+def _ipv6(data: Bytes, ip: Ints, end: Ints, row: Ints) -> tuple[_Headers, list[tuple[int, int]]]:
+    """UDP in IPv6, behind extension headers too, and the fragments: row and IP header."""
     following, at = behind_extensions(data, ip, end)
-    fragment = (following == _FRAGMENT) & (at + 8 <= end)
-    fragments = []
-    for one in np.nonzero(fragment)[0].tolist():
-        offset_flags = int(_be16(data, at[one : one + 1] + 2)[0])
-        if offset_flags & 0xFFF9:
-            fragments.append((int(rows[one]), int(ip[one])))
+    fragments: list[tuple[int, int]] = []
+    for one in np.flatnonzero((following == _FRAGMENT) & (at + 8 <= end)).tolist():
+        if int(pair(data, at[one : one + 1] + 2)[0]) & 0xFFF9:
+            fragments.append((int(row[one]), int(ip[one])))
         else:
             # An atomic fragment is a whole packet behind a header without meaning (RFC 6946).
             following[one] = data[int(at[one])]
             at[one] += 8
-    keep = (following == _UDP) & (at + 8 <= end)
-    return (rows[keep], ip[keep], at[keep], end[keep]), fragments
+    found = _Headers(row, at, end, rows(data, ip + 8, 32))
+    whole = (following == _UDP) & (at + 8 <= end)
+    return found if whole.all() else found.take(np.flatnonzero(whole)), fragments
 
 
-def _udp(data: Bytes, row: Ints, ip: Ints, udp: Ints, end: Ints, *, wide: bool) -> Datagrams:
+def _udp(data: Bytes, found: _Headers, flows: Flows) -> Datagrams:
     """The datagrams behind these UDP headers."""
-    fits = udp + 8 <= end
-    row, ip, udp, end = row[fits], ip[fits], udp[fits], end[fits]
-    length = _be16(data, udp + 4)
+    fits = found.udp + 8 <= found.end
+    if not fits.all():
+        found = found.take(np.flatnonzero(fits))
+    head = rows(data, found.udp, 8)
+    length = column(head, 4, ">u2").astype(np.int64)
     # Length 0 stands for a jumbogram or an offloaded checksum: what was captured is what there is.
-    claimed = np.where(length >= 8, udp + length, end)
-    sides = []
-    for address_at, port_at in ((8, 0), (24, 2)) if wide else ((12, 0), (16, 2)):
-        key = np.zeros((len(row), 18), np.uint8)
-        if wide:
-            key[:, :16] = data[(ip + address_at)[:, None] + np.arange(16)]
-        else:
-            key[:, 10:12] = 0xFF
-            key[:, 12:16] = data[(ip + address_at)[:, None] + np.arange(4)]
-        key[:, 16:] = data[(udp + port_at)[:, None] + np.arange(2)]
-        sides.append(key)
-    return Datagrams(data, row, udp + 8, np.minimum(claimed, end), claimed > end, sides[0], sides[1])
+    claimed = np.where(length >= 8, found.udp + length, found.end)
+    flow = flows.codes(found.addresses, head[:, :4])
+    end = np.minimum(claimed, found.end)
+    return Datagrams(data, found.row, found.udp + 8, end, claimed > found.end, flow)
 
 
 def _merge(parts: list[Datagrams]) -> Datagrams:
@@ -240,23 +268,23 @@ def _merge(parts: list[Datagrams]) -> Datagrams:
     if len(parts) == 1:
         return parts[0]
     order = np.argsort(np.concatenate([part.row for part in parts]), kind="stable")
-    columns = {
-        name: np.concatenate([getattr(part, name) for part in parts])[order]
-        for name in ("row", "start", "end", "cut", "source", "destination")
-    }
-    return Datagrams(parts[0].data, **columns)
+    names = ("row", "start", "end", "cut", "flow")
+    return Datagrams(parts[0].data, *(np.concatenate([getattr(part, name) for part in parts])[order] for name in names))
 
 
-def _reassemble(records: Records, row: int, ip: int, wide: bool, reassembler: Reassembler) -> Datagrams | None:
+def _reassemble(
+    records: Records, row: int, ip: int, wide: bool, reassembler: Reassembler, flows: Flows
+) -> Datagrams | None:
     """Take one fragment; the whole datagram with its last one."""
     packet = records.data[ip : int(records.start[row] + records.captured[row])].tobytes()
     head, key, offset, more, payload = _split_fragment6(packet) if wide else _split_fragment4(packet)
     whole = reassembler.add(key, offset, payload, more)
     if whole is None:
         return None
-    data = np.frombuffer(head + whole + bytes(64), np.uint8)
-    at, end = np.array([len(head)]), np.array([len(head) + len(whole)])
-    found = _udp(data, np.array([row]), np.array([0]), at, end, wide=wide)
+    data = np.frombuffer(head + whole + bytes(SLACK), np.uint8)
+    addresses = data[8:40] if wide else data[12:20]
+    end = np.array([len(head) + len(whole)])
+    found = _udp(data, _Headers(np.array([row]), np.array([len(head)]), end, addresses[None]), flows)
     return found if len(found.row) else None
 
 
@@ -277,11 +305,6 @@ def _split_fragment6(packet: bytes) -> tuple[bytes, bytes, int, bool, bytes]:
     # A fragment of something else than UDP gets a key of its own and never becomes a datagram of ours.
     key = b"6" + packet[8:40] + packet[at : at + 1] + identification.to_bytes(4, "big")
     return packet[:40], key, offset_flags & 0xFFF8, bool(offset_flags & 1), packet[at + 8 : max(total, at + 8)]
-
-
-def _be16(data: Bytes, at: Ints) -> Ints:
-    words: NDArray[np.uint16] = np.ndarray((data.size - 1,), ">u2", data.data, 0, (1,))
-    return words[np.minimum(at, data.size - 2)].astype(np.int64)
 
 
 # ---------------------------------------------------------------- writing

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lwm2m_lab.wire.flows import address_text
-from lwm2m_lab.wire.packets import LINK_TYPES, behind_extensions, ip_headers
-from lwm2m_lab.wire.pcap import Records
+from lwm2m_lab.wire.packets import behind_extensions, ip_headers
+from lwm2m_lab.wire.records import Records
 
 __all__ = ["ACK", "COAP", "COAP_PORT", "FIN", "HTTP", "RST", "SYN", "Segments"]
 
@@ -53,16 +53,14 @@ class Segments:
         self._parts: list[dict[str, NDArray[Any]]] = []
         self._gathered, self._limit = 0, GATHERED
 
-    def add(self, records: Records, linktypes: Ints, known: Ints) -> None:
+    def add(self, records: Records, linktypes: Ints | int, known: Ints) -> None:
         """Take the TCP of one window; `known` are the rows that are something else (UDP)."""
         if len(known) == len(records.frame):
             return
         other = np.ones(len(records.frame), bool)
         other[known] = False
-        rows = np.nonzero(other & np.isin(linktypes, list(LINK_TYPES)))[0]
-        if not rows.size:
-            return
-        part = _segments(records, linktypes, rows)
+        rows = np.flatnonzero(other)
+        part = _segments(records, linktypes if isinstance(linktypes, int) else linktypes[rows], rows)
         if not len(part["frame"]):
             return
         self.total += len(part["frame"])
@@ -132,12 +130,12 @@ def speaking(columns: Mapping[str, NDArray[Any]], *looks: int) -> Mask:
     return keep
 
 
-def _segments(records: Records, linktypes: Ints, rows: Ints) -> dict[str, NDArray[Any]]:
+def _segments(records: Records, linktypes: Ints | int, rows: Ints) -> dict[str, NDArray[Any]]:
     """The segments among these rows of a window."""
     data = records.data
     start = records.start[rows]
     end = start + records.captured[rows]
-    ip, version = ip_headers(data, start, end, linktypes[rows])
+    ip, version = ip_headers(data, start, end, linktypes)
     tcp, total = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
     for number, headers in ((4, _behind4), (6, _behind6)):
         here = np.nonzero(version == number)[0]
@@ -179,7 +177,7 @@ def _behind6(data: Bytes, ip: Ints, end: Ints) -> tuple[Ints, Ints]:
     return np.where(following == _TCP, at, 0), np.where(length > 0, length + 40, 0)
 
 
-def _ends(data: Bytes, ip: Ints, tcp: Ints, version: Ints) -> tuple[Bytes, Bytes]:
+def _ends(data: Bytes, ip: Ints, tcp: Ints, version: Bytes) -> tuple[Bytes, Bytes]:
     """Source and destination, shape (n, 18): address in 16 bytes, port in two, as for UDP."""
     sides = []
     for at4, at6, port_at in ((12, 8, 0), (16, 24, 2)):

@@ -8,9 +8,9 @@ import numpy as np
 
 from lwm2m_lab.wire import flows
 from lwm2m_lab.wire.columns import Source
-from lwm2m_lab.wire.intern import Interner
 from lwm2m_lab.wire.packets import LINK_TYPES, Bytes, Datagrams, Mask, Reassembler, udp_datagrams
-from lwm2m_lab.wire.pcap import Ints, RecordReader, Records, open_capture
+from lwm2m_lab.wire.pcap import RecordReader, open_capture
+from lwm2m_lab.wire.records import Ints, Records
 
 __all__ = ["Flow", "Survey", "survey"]
 
@@ -122,8 +122,8 @@ class _Surveyor:
     def __init__(self, reader: RecordReader) -> None:
         self.reader, self.reassembler = reader, Reassembler()
         self.found = Survey()
-        self.addresses = Interner(flows.address_text)
-        self.flows: dict[tuple[int, int], Flow] = {}
+        self.known = flows.Flows(())
+        self.flows: dict[int, Flow] = {}
         self.last_ns: int | None = None
         self.earliest: int | None = None
         self.latest = 0
@@ -139,7 +139,7 @@ class _Surveyor:
         for linktype, count in zip(*np.unique(linktypes, return_counts=True), strict=True):
             if int(linktype) not in LINK_TYPES:
                 self.found.link_types[int(linktype)] = self.found.link_types.get(int(linktype), 0) + int(count)
-        plain, reassembled = udp_datagrams(records, linktypes, self.reassembler)
+        plain, reassembled = udp_datagrams(records, linktypes, self.reassembler, self.known)
         for part in (plain, *reassembled):
             self._flows(records, part)
         self._unreachable(records, linktypes)
@@ -167,27 +167,24 @@ class _Surveyor:
         if not len(keep):
             return
         data, start, end = part.data, part.start[keep], part.end[keep]
-        pair = np.stack([self.addresses.codes(part.source[keep]), self.addresses.codes(part.destination[keep])], 1)
         dtls = flows.is_dtls(data, start, end)
         plausible = ~dtls & _may_be_coap(data[start], data[np.minimum(start + 1, data.size - 1)], end - start)
         first_record = dtls & (data[start] == _HANDSHAKE) & (end - start > _RECORD_HEADER)
         kind = np.where(first_record, data[np.minimum(start + _RECORD_HEADER, data.size - 1)], 0)
         frames = records.frame[part.row[keep]]
-        pairs, first, inverse = np.unique(pair, axis=0, return_index=True, return_inverse=True)
-        inverse = inverse.ravel()
-        counts = [np.bincount(inverse, one, len(pairs)) for one in (np.ones(len(keep)), plausible, dtls)]
-        for at, (source, destination) in enumerate(pairs.tolist()):
-            flow = self.flows.get((source, destination))
+        which, first, inverse = np.unique(part.flow[keep], return_index=True, return_inverse=True)
+        counts = [np.bincount(inverse, one, len(which)) for one in (np.ones(len(keep)), plausible, dtls)]
+        for at, number in enumerate(which.tolist()):
+            flow = self.flows.get(number)
             if flow is None:
-                texts = self.addresses.categories
-                flow = Flow(texts[source], texts[destination], int(frames[first[at]]))
-                self.flows[source, destination] = flow
+                source, destination = self.known.source[number], self.known.destination[number]
+                texts = self.known.endpoints
+                flow = self.flows[number] = Flow(texts[source], texts[destination], int(frames[first[at]]))
             flow.datagrams += int(counts[0][at])
             flow.plausible += int(counts[1][at])
             flow.dtls += int(counts[2][at])
         for row in np.nonzero(np.isin(kind, (_CLIENT_HELLO, _SERVER_HELLO)))[0].tolist():
-            source, destination = pair[row].tolist()
-            flow, frame = self.flows[source, destination], int(frames[row])
+            flow, frame = self.flows[int(part.flow[keep[row]])], int(frames[row])
             if kind[row] == _CLIENT_HELLO:
                 flow.client_hello = flow.client_hello or frame
             else:

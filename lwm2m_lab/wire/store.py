@@ -1,0 +1,63 @@
+"""Columns that grow as a file is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Store"]
+
+Array = NDArray[Any]
+#: How much larger a full store becomes.
+GROWTH = 1.5
+
+
+class Store:
+    """Rows of several columns, kept in one array each.
+
+    Parameters
+    ----------
+    dtypes : mapping of str to str
+        Name and numpy type of each column.
+
+    Attributes
+    ----------
+    rows : int
+
+    Examples
+    --------
+    >>> store = Store({"mid": "i4"})
+    >>> store.append({"mid": np.array([7, 8])})
+    >>> store.append({"mid": np.array([9])})
+    >>> store.arrays()["mid"].tolist()
+    [7, 8, 9]
+    """
+
+    def __init__(self, dtypes: Mapping[str, str]) -> None:
+        self.rows = 0
+        self._room = 0
+        self._arrays: dict[str, Array] = {name: np.empty(0, dtype) for name, dtype in dtypes.items()}
+
+    def append(self, columns: Mapping[str, Array], *, share: float = 1.0) -> None:
+        """Put rows behind those that are there, which are `share` of all that will come, as far as one knows."""
+        end = self.rows + len(next(iter(columns.values())))
+        if end > self._room:
+            # Memory that is never written to costs nothing, copying does: rather too much room than too little.
+            self._resize(max(end, int(end / share * 1.1), int(self._room * GROWTH)))
+        for name, array in self._arrays.items():
+            array[self.rows : end] = columns[name]
+        self.rows = end
+
+    def arrays(self) -> dict[str, Array]:
+        """The columns."""
+        return {name: array[: self.rows] for name, array in self._arrays.items()}
+
+    def _resize(self, room: int) -> None:
+        for name, array in self._arrays.items():
+            larger = np.empty(room, array.dtype)
+            larger[: self.rows] = array[: self.rows]
+            self._arrays[name] = larger
+        self._room = room

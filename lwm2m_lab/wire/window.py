@@ -1,0 +1,111 @@
+"""A capture file, plain or gzip, read part by part into one buffer that is used again."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import pathlib
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lwm2m_lab.errors import BadInput
+from lwm2m_lab.wire.gather import SLACK
+
+__all__ = ["Window", "open_capture"]
+
+_GZIP = b"\x1f\x8b"
+
+
+def open_capture(source: str | os.PathLike[str] | bytes) -> tuple[IO[bytes], str]:
+    """A readable stream of the (uncompressed) capture, and a name for messages.
+
+    Raises
+    ------
+    BadInput
+        Where there is no such file, or it cannot be read.
+    """
+    stream: IO[bytes]
+    if isinstance(source, bytes):
+        name, stream = "the capture", io.BytesIO(source)
+    else:
+        name = str(source)
+        try:
+            stream = pathlib.Path(source).open("rb")  # noqa: SIM115 (the caller closes it)
+        except OSError as error:
+            raise BadInput(f"{name} cannot be read ({error.strerror}); a pcap or pcapng file is expected") from None
+    packed = stream.read(2) == _GZIP
+    stream.seek(0)
+    return (io.BufferedReader(_Unzipped(stream, name)) if packed else stream), name
+
+
+class _Unzipped(io.RawIOBase):
+    """The content of a gzip file, as far as it goes: a cut file still has a beginning."""
+
+    def __init__(self, stream: IO[bytes], name: str) -> None:
+        self._stream, self._name = stream, name
+        self._content = gzip.GzipFile(fileobj=stream)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        try:
+            # Not more than one step of the decompressor: what came before the cut would be lost with the error.
+            part = self._content.read1(len(buffer))
+        except EOFError:
+            return 0
+        except (OSError, ValueError) as error:
+            raise BadInput(f"{self._name} is damaged gzip ({error}); a pcap or pcapng file is expected") from None
+        buffer[: len(part)] = part
+        return len(part)
+
+    def close(self) -> None:
+        self._content.close()
+        self._stream.close()
+        super().close()
+
+
+class Window:
+    """The part of a file that is in memory.
+
+    Attributes
+    ----------
+    buffer : bytearray
+        `end` bytes of the file, and at least `SLACK` more of no meaning.
+    data : array of uint8
+        The same memory.
+    base : int
+        Where the window begins in the file.
+    end : int
+        Bytes of the file in the buffer.
+    """
+
+    def __init__(self, stream: IO[bytes], head: bytes = b"") -> None:
+        self._stream = stream
+        self.base, self.end = 0, len(head)
+        self._take(bytearray(head) + bytes(SLACK))
+
+    def _take(self, buffer: bytearray) -> None:
+        self.buffer = buffer
+        self.data: NDArray[np.uint8] = np.frombuffer(buffer, np.uint8)
+
+    def fill(self, want: int) -> bool:
+        """Read so many bytes behind those that are there; False at the end of the file."""
+        if len(self.buffer) < self.end + want + SLACK:
+            larger = bytearray(self.end + want + SLACK)
+            larger[: self.end] = self.buffer[: self.end]
+            self._take(larger)
+        # A buffered reader fills what it is given, but at the end of the file.
+        got: int = self._stream.readinto(memoryview(self.buffer)[self.end : self.end + want])  # type: ignore[attr-defined]
+        self.end += got
+        self.buffer[self.end : self.end + SLACK] = bytes(SLACK)
+        return got == want
+
+    def drop(self, used: int) -> None:
+        """Forget the first bytes; what is behind them moves to the front, and arrays of them are no longer good."""
+        rest = self.end - used
+        self.buffer[:rest] = self.buffer[used : self.end]
+        self.base, self.end = self.base + used, rest
