@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lwm2m_lab.wire.gather import rows
 from lwm2m_lab.wire.window import Window
 
 __all__ = ["Chain", "follow"]
@@ -112,26 +113,22 @@ def _exact(window: Window, chain: Chain) -> tuple[Ints, Ints]:
         offsets = np.concatenate([offsets[: last + 1], np.array(walked, np.int64), rest])
 
 
-def _guesses(window: Window, chain: Chain) -> Ints:
-    """Places where a record may begin, evenly spread; the first of them is right."""
-    found, find, end = [0], window.buffer.find, window.end
+def _guesses(window: Window, chain: Chain, lengths: NDArray[np.uint32]) -> Ints:
+    """Places where a record probably begins, evenly spread; the first of them is right."""
+    find, end = window.buffer.find, window.end
     stride = max(end // CHAINS, chain.header)
-    for place in range(stride, end - stride, stride):
-        at = find(chain.mark, place, place + stride)
-        for _ in range(chain.step):
-            if at < 0 or not (at - chain.mark_at) % chain.step:
-                break
-            at = find(chain.mark, at + 1, place + stride)
-        else:
-            continue
-        if at >= 0:
-            found.append(at - chain.mark_at)
-    return np.array(found, np.int64)
+    marks = [find(chain.mark, place, place + stride) for place in range(stride, end - stride, stride)]
+    at = np.array(marks, np.int64) - chain.mark_at
+    at = at[(at > 0) & (at % chain.step == 0)]
+    # What has the mark and leads to a mark again is hardly ever a piece of a payload.
+    following = np.minimum(at + lengths[at] + chain.uncounted, end) + chain.mark_at
+    marked = rows(window.data, following, len(chain.mark)) == np.frombuffer(chain.mark, np.uint8)
+    return np.append(0, at[marked.all(axis=1)])
 
 
 def _lock_step(window: Window, chain: Chain, lengths: NDArray[np.uint32]) -> Ints:
     """What the chains from all guesses come through, each up to the next one's guess."""
-    at = _guesses(window, chain)
+    at = _guesses(window, chain, lengths)
     until = np.append(at[1:], window.end)
     found = []
     while at.size:
@@ -143,8 +140,8 @@ def _lock_step(window: Window, chain: Chain, lengths: NDArray[np.uint32]) -> Int
             np.minimum(at, window.end, out=at)
         found.append(steps[steps < until])
         # A length of nothing stands still.
-        going = (at < until) & (at > steps[-1])
-        at, until = at[going], until[going]
+        going = np.flatnonzero((at < until) & (at > steps[-1]))
+        at, until = at.take(going), until.take(going)
     offsets = np.concatenate(found)
     offsets.sort()
     return offsets

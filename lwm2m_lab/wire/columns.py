@@ -16,7 +16,7 @@ from lwm2m_lab.wire import coap, flows
 from lwm2m_lab.wire.icmp import IcmpError, IcmpErrors
 from lwm2m_lab.wire.keyring import Keyring, PreSharedKeys
 from lwm2m_lab.wire.options import MessageDecoder
-from lwm2m_lab.wire.packets import LINK_TYPES, Datagrams, Reassembler, udp_datagrams
+from lwm2m_lab.wire.packets import LINK_TYPES, Datagrams, Reassembler, other_packets, udp_datagrams
 from lwm2m_lab.wire.pcap import RecordReader, Records, open_capture
 from lwm2m_lab.wire.segments import Segments
 from lwm2m_lab.wire.store import Store
@@ -277,8 +277,10 @@ class _Table:
             records = Records(records.data, records.base, *(getattr(records, name)[keep] for name in names))
         linktypes = self._linktypes(records)
         plain, reassembled = udp_datagrams(records, linktypes, self.reassembler, self.flows)
-        self.segments.add(records, linktypes, plain.row)
-        self.icmp.add(records, linktypes, plain.row)
+        if len(plain.row) < len(records.frame):
+            others = other_packets(records, linktypes, plain.row)
+            self.segments.add(records, others)
+            self.icmp.add(records, others)
         self._messages(records, plain, None)
         for one in reassembled:
             at = int(one.start[0])
@@ -312,7 +314,8 @@ class _Table:
         dtls = flows.is_dtls(found.data, found.start, found.end)
         if dtls.any():
             self._decrypt(records, found, np.nonzero(dtls)[0])
-        self._decode(records, found, ~dtls & (found.end > found.start), side, None)
+        keep = ~dtls & (found.end > found.start) & ~self.flows.foreign.take(found.flow)
+        self._decode(records, found, keep, side, None)
 
     def _decrypt(self, records: Records, found: Datagrams, rows: Array) -> None:
         """What DTLS records carry is decoded like what came in the clear, from where it came."""
@@ -341,14 +344,19 @@ class _Table:
         columns["known"] = self.flows.known.take(found.flow)
         if carried is not None:
             columns["known"] |= self.flows.secured.take(found.flow)
-        self._keep(columns, columns["known"] if carried is None else np.zeros(len(chosen), bool))
+        if carried is None:
+            self._keep(columns, columns["known"], found.flow)
+        else:
+            self.others.append(columns, share=self.reader.share)
 
-    def _keep(self, columns: dict[str, Array], sure: Array) -> None:
+    def _keep(self, columns: dict[str, Array], sure: Array, flow: Array) -> None:
         """Put messages with their like."""
         share = self.reader.share
         if sure.all():
             self.sure.append(columns, share=share)
             return
+        # A flow on unknown ports is CoAP as a whole or not at all: what follows its first fault need not be looked at.
+        self.flows.foreign[flow[~sure & (columns["error"] >= 0)]] = True
         for store, chosen in ((self.sure, sure), (self.others, ~sure)):
             rows = np.flatnonzero(chosen)
             store.append({name: array.take(rows) for name, array in columns.items()}, share=share)

@@ -31,6 +31,8 @@ class Flows:
         ``192.0.2.1:5683`` or ``[2001:db8::1]:5683``.
     source, destination : arrays of int64
         By flow, which endpoint it comes from and goes to.
+    foreign : array of bool
+        By flow, whether it was seen to carry something else than CoAP.
     known, secured : arrays of bool
         By flow, whether one of its ports is among `ports`, and whether one is that of CoAP over DTLS.
     """
@@ -38,7 +40,7 @@ class Flows:
     def __init__(self, ports: Sequence[int]) -> None:
         self.endpoints: list[str] = []
         self.source = self.destination = np.zeros(0, np.int64)
-        self.known = self.secured = np.zeros(0, bool)
+        self.known = self.secured = self.foreign = np.zeros(0, bool)
         self._ports = frozenset(ports)
         self._code_of: dict[str, int] = {}
         self._ends: list[bytes] = []
@@ -59,6 +61,7 @@ class Flows:
             self.destination = np.concatenate([self.destination, np.array(destination, np.int64)])
             self.known = np.concatenate([self.known, np.array(known_port, bool)])
             self.secured = np.concatenate([self.secured, np.array(secured, bool)])
+            self.foreign = np.concatenate([self.foreign, np.zeros(len(new), bool)])
             known = self._flow_of[width] = np.concatenate([known, np.arange(first, len(self._ends))])
         return known.take(local)
 

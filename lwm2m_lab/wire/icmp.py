@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lwm2m_lab.wire.flows import address_text
-from lwm2m_lab.wire.packets import LINK_TYPES, behind_extensions, ip_headers
-from lwm2m_lab.wire.pcap import Records
+from lwm2m_lab.wire.packets import OtherPackets, behind_extensions
+from lwm2m_lab.wire.records import Records
 
 __all__ = ["MOST_ERRORS", "IcmpError", "IcmpErrors"]
 
@@ -69,24 +69,21 @@ class IcmpErrors:
     def __init__(self) -> None:
         self.found: list[IcmpError] = []
 
-    def add(self, records: Records, linktypes: Ints, known: Ints) -> None:
-        """Take the ICMP errors of one window; `known` are the rows that are something else (UDP)."""
-        if len(known) == len(records.frame) or len(self.found) >= MOST_ERRORS:
+    def add(self, records: Records, others: OtherPackets) -> None:
+        """Take the ICMP errors of one window."""
+        if not len(others.row) or len(self.found) >= MOST_ERRORS:
             return
-        other = np.ones(len(records.frame), bool)
-        other[known] = False
-        rows = np.nonzero(other & np.isin(linktypes, list(LINK_TYPES)))[0]
-        data, start = records.data, records.start[rows]
-        end = start + records.captured[rows]
-        ip, version = ip_headers(data, start, end, linktypes[rows])
+        data, rows, ip, end, version = records.data, others.row, others.ip, others.end, others.version
         for number, protocol in ((4, _ICMP), (6, _ICMPV6)):
-            here = np.nonzero(version == number)[0]
+            here = np.flatnonzero(version == number)
             if number == 4:
-                following: Ints = data[ip[here] + 9].astype(np.int64)
+                following = data[ip[here] + 9]
                 at = ip[here] + (data[ip[here]] & 15).astype(np.int64) * 4
             else:
                 following, at = behind_extensions(data, ip[here], end[here])
             good = (following == protocol) & (at + 8 <= end[here])
+            if not good.any():
+                continue
             here, at = here[good], at[good]
             error = np.nonzero(np.isin(data[at], _TYPES[number]))[0][: MOST_ERRORS - len(self.found)]
             for one, icmp in zip(here[error].tolist(), at[error].tolist(), strict=True):

@@ -20,10 +20,12 @@ from lwm2m_lab.wire.records import Records
 __all__ = [
     "LINK_TYPES",
     "Datagrams",
+    "OtherPackets",
     "Reassembler",
     "behind_extensions",
     "checksum",
     "ip_headers",
+    "other_packets",
     "udp_datagrams",
     "udp_packet",
 ]
@@ -143,7 +145,7 @@ def udp_datagrams(
         Those that lie in the window, and those put together from fragments, each with data of its own.
     """
     data, end = records.data, records.start + records.captured
-    ip, version = ip_headers(data, records.start, end, linktypes)
+    ip, version = _ip_headers(data, records.start, end, linktypes)
     four, six = np.flatnonzero(version == 4), np.flatnonzero(version == 6)
     whole4, fragments4 = _ipv4(data, ip.take(four), end.take(four), four)
     whole6, fragments6 = _ipv6(data, ip.take(six), end.take(six), six)
@@ -156,7 +158,38 @@ def udp_datagrams(
     return plain, reassembled
 
 
-def ip_headers(data: Bytes, start: Ints, end: Ints, linktypes: Ints | int) -> tuple[Ints, Bytes]:
+@dataclass(frozen=True, slots=True)
+class OtherPackets:
+    """The IP packets of a window that carry no UDP.
+
+    Attributes
+    ----------
+    row, ip, end : arrays of int64
+        Row in the window's records, where the IP header stands, and where the packet ends.
+    version : array of uint8
+        4 or 6.
+    """
+
+    row: Ints
+    ip: Ints
+    end: Ints
+    version: Bytes
+
+
+def other_packets(records: Records, linktypes: Ints | int, known: Ints) -> OtherPackets:
+    """What is left of a window without the rows that are known to be UDP."""
+    other = np.ones(len(records.start), bool)
+    other[known] = False
+    row = np.flatnonzero(other)
+    start = records.start.take(row)
+    end = start + records.captured.take(row)
+    linktypes = linktypes if isinstance(linktypes, int) else linktypes.take(row)
+    ip, version = _ip_headers(records.data, start, end, linktypes)
+    is_ip = np.flatnonzero(version)
+    return OtherPackets(row.take(is_ip), ip.take(is_ip), end.take(is_ip), version.take(is_ip))
+
+
+def _ip_headers(data: Bytes, start: Ints, end: Ints, linktypes: Ints | int) -> tuple[Ints, Bytes]:
     """Where the IP header of each packet stands, and its version; 0 where there is none."""
     if isinstance(linktypes, int):
         return _ip_headers_of(data, start, end, linktypes)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lwm2m_lab.wire.flows import address_text
-from lwm2m_lab.wire.packets import behind_extensions, ip_headers
+from lwm2m_lab.wire.packets import OtherPackets, behind_extensions
 from lwm2m_lab.wire.records import Records
 
 __all__ = ["ACK", "COAP", "COAP_PORT", "FIN", "HTTP", "RST", "SYN", "Segments"]
@@ -53,21 +53,16 @@ class Segments:
         self._parts: list[dict[str, NDArray[Any]]] = []
         self._gathered, self._limit = 0, GATHERED
 
-    def add(self, records: Records, linktypes: Ints | int, known: Ints) -> None:
-        """Take the TCP of one window; `known` are the rows that are something else (UDP)."""
-        if len(known) == len(records.frame):
+    def add(self, records: Records, others: OtherPackets) -> None:
+        """Take the TCP of one window."""
+        if not len(others.row):
             return
-        other = np.ones(len(records.frame), bool)
-        other[known] = False
-        rows = np.flatnonzero(other)
-        part = _segments(records, linktypes if isinstance(linktypes, int) else linktypes[rows], rows)
-        if not len(part["frame"]):
+        count, part = _segments(records, others)
+        self.total += count
+        if part is None:
             return
-        self.total += len(part["frame"])
-        # An acknowledgement without payload says nothing that a stream needs.
-        keep = (part["length"] > 0) | (part["cut"] > 0) | (part["flags"] & (SYN | FIN | RST) > 0)
-        self._parts.append({name: array[keep] for name, array in part.items()})
-        self._gathered += int(keep.sum())
+        self._parts.append(part)
+        self._gathered += len(part["frame"])
         if self._gathered > self._limit:
             self._let_go()
 
@@ -130,34 +125,41 @@ def speaking(columns: Mapping[str, NDArray[Any]], *looks: int) -> Mask:
     return keep
 
 
-def _segments(records: Records, linktypes: Ints | int, rows: Ints) -> dict[str, NDArray[Any]]:
-    """The segments among these rows of a window."""
-    data = records.data
-    start = records.start[rows]
-    end = start + records.captured[rows]
-    ip, version = ip_headers(data, start, end, linktypes)
+def _segments(records: Records, others: OtherPackets) -> tuple[int, dict[str, NDArray[Any]] | None]:
+    """How many packets of a window are segments, and those that a stream needs."""
+    data, rows, ip, end, version = records.data, others.row, others.ip, others.end, others.version
     tcp, total = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
     for number, headers in ((4, _behind4), (6, _behind6)):
-        here = np.nonzero(version == number)[0]
-        tcp[here], total[here] = headers(data, ip[here], end[here])
+        here = np.flatnonzero(version == number)
+        if here.size:
+            tcp[here], total[here] = headers(data, ip[here], end[here])
+    good = (tcp > 0) & (tcp + 20 <= end)
+    count = int(good.sum())
+    tcp = np.where(good, tcp, 0)
     # An offloaded segment claims length 0: what was there on the wire is what the record says.
-    on_wire = start + records.original[rows]
-    total = np.where(total > 0, ip + total, on_wire)
-    good = np.nonzero((tcp > 0) & (tcp + 20 <= end))[0]
-    rows, ip, tcp, end, total, version = rows[good], ip[good], tcp[good], end[good], total[good], version[good]
+    total = np.where(total > 0, ip + total, records.start[rows] + records.original[rows])
     payload = tcp + (data[tcp + 12] >> 4).astype(np.int64) * 4
     length = np.maximum(np.minimum(end, total) - payload, 0)
+    cut = np.maximum(total - payload - length, 0)
+    flags = data[tcp + 13]
+    # An acknowledgement without payload says nothing that a stream needs.
+    keep = np.flatnonzero(good & ((length > 0) | (cut > 0) | (flags & (SYN | FIN | RST) > 0)))
+    if not keep.size:
+        return count, None
+    rows, ip, tcp, version, payload, length = (
+        rows[keep], ip[keep], tcp[keep], version[keep], payload[keep], length[keep]
+    )  # fmt: skip
     source, destination = _ends(data, ip, tcp, version)
-    return {
+    return count, {
         "frame": records.frame[rows].astype(np.int32),
         "time": records.time_ns[rows],
         "key": _keys(source, destination),
         "back": _keys(destination, source),
         "seq": _be32(data, tcp + 4).astype(np.uint32),
-        "flags": data[tcp + 13],
+        "flags": flags[keep],
         "at": payload + records.base,
         "length": length.astype(np.int32),
-        "cut": np.maximum(total - payload - length, 0).astype(np.int32),
+        "cut": cut[keep].astype(np.int32),
         "hint": _hints(data, payload, length, source, destination),
     }
 

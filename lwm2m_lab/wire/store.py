@@ -56,8 +56,11 @@ class Store:
         return {name: array[: self.rows] for name, array in self._arrays.items()}
 
     def _resize(self, room: int) -> None:
-        for name, array in self._arrays.items():
-            larger = np.empty(room, array.dtype)
+        """Move the columns into one piece of memory: a large one is got in large pages."""
+        sizes = [-(-room * array.itemsize // 64) * 64 for array in self._arrays.values()]
+        memory = np.empty(sum(sizes), np.uint8)
+        for (name, array), size, end in zip(self._arrays.items(), sizes, np.cumsum(sizes).tolist(), strict=True):
+            larger = memory[end - size : end].view(array.dtype)[:room]
             larger[: self.rows] = array[: self.rows]
             self._arrays[name] = larger
         self._room = room
