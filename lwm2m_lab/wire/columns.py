@@ -335,7 +335,7 @@ class _Table:
         chosen = np.flatnonzero(keep)
         if len(chosen) < len(keep):
             found = found.take(chosen)
-        columns = self.decoder.window(found.data, found.start, found.end, found.cut)
+        columns = self.decoder.window(found.data, found.start, found.end, found.cut, found.flow)
         columns["frame"], columns["time"] = records.frame.take(found.row), records.time_ns.take(found.row)
         columns["src"], columns["dst"] = self.flows.source.take(found.flow), self.flows.destination.take(found.flow)
         columns["_at"] = found.start + records.base if side is None else -side - chosen

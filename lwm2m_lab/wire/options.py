@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lwm2m_lab.wire import coap
 from lwm2m_lab.wire.gather import column, numbers, rows
 from lwm2m_lab.wire.intern import Interner, TextInterner
+from lwm2m_lab.wire.templates import FIXED, VARIABLE, WIDTH, Templates
 
 __all__ = ["MessageDecoder"]
 
@@ -29,6 +30,7 @@ _NUMBERS = {
     coap.SIZE2: "size2",
 }
 _BLOCKS = {coap.BLOCK1: "block1", coap.BLOCK2: "block2"}
+_PLACED = {coap.OBSERVE: "observe", **_BLOCKS}
 _TEXTS = {coap.URI_PATH: "uri_path", coap.URI_QUERY: "uri_query", coap.ETAG: "etag"}
 #: Which options have a column, by number; higher ones have none.
 _INTERESTING = np.zeros(64, np.uint8)
@@ -80,7 +82,7 @@ class MessageDecoder:
     """Decodes windows of messages; the categories of its text columns grow from window to window."""
 
     def __init__(self) -> None:
-        self._tokens = Interner(2)
+        self._tokens, self._templates = Interner(2), Templates()
         self._texts = {
             "uri_path": TextInterner(_path_text),
             "uri_query": TextInterner(_query_text),
@@ -94,11 +96,12 @@ class MessageDecoder:
         tokens = [shown[16 * at : 16 * at + 2 * length] for at, length in enumerate(lengths.tolist())]
         return {"token": tokens, **{name: interner.categories for name, interner in self._texts.items()}}
 
-    def window(self, data: Bytes, start: Ints, end: Ints, cut: NDArray[np.bool_]) -> Columns:
+    def window(self, data: Bytes, start: Ints, end: Ints, cut: NDArray[np.bool_], flow: Ints) -> Columns:
         """The columns of the messages that lie at `start` to `end` in `data`.
 
-        `data` has `SLACK` bytes behind the last end. The columns are those of the message table, and `_payload`, which
-        counts from `start`; `error` is a position in `coap.ERRORS`.
+        `data` has `SLACK` bytes behind the last end; `flow` says which messages may resemble each other. The columns
+        are those of the message table, and `_payload`, which counts from `start`; `error` is a position in
+        `coap.ERRORS`.
         """
         n = len(start)
         head = rows(data, start, 12)
@@ -123,7 +126,16 @@ class MessageDecoder:
         }
         live = np.flatnonzero(code != 0) if not fault.any() else np.flatnonzero((code != 0) & (error < 0))
         at = start.take(live) + (token_length.take(live) + 4)
-        _Walk(self._texts, data, start, end, out).run(live, at)
+        kind = code.astype(np.uint64) << np.uint64(8) | first
+        slot = self._templates.slots(flow.take(live), kind.take(live), data.take(at))
+        template = self._templates.recognise(data, at, end.take(live), slot)
+        walk = _Walk(self._texts, data, start, end, out)
+        walk.fill(self._templates, live, at, template)
+        new = np.flatnonzero(template == 0)
+        if new.size:
+            row, at = live.take(new), at.take(new)
+            walk.run(row, at)
+            walk.teach(self._templates, row, at, slot.take(new))
         if cut.any():
             # Bytes missing at the end explain whatever does not fit there.
             explained = (error < 0) | np.isin(error, (coap.OPTION_BEYOND, coap.NO_PAYLOAD, coap.TOKEN_CUT))
@@ -156,19 +168,49 @@ class _Walk:
         self.texts, self.data, self.start, self.end, self.out = texts, data, start, end, out
         self.error = out["error"]
         n = len(start)
-        for name in ("observe", "content_format", "accept"):
-            out[name] = np.full(n, -1, np.int32)
-        for name in ("size1", "size2"):
-            out[name] = np.full(n, -1, np.int64)
+        out["observe"] = np.full(n, -1, np.int32)
         for name in _BLOCKS.values():
             out[f"{name}_num"] = np.full(n, -1, np.int32)
             out[f"{name}_more"] = np.full(n, -1, np.int8)
             out[f"{name}_size"] = np.full(n, -1, np.int16)
-        for name in _TEXTS.values():
-            out[name] = np.full(n, -1, np.int32)
         #: By text column: rows, beginnings and lengths of the first values; and by row, where the last value ends.
         self.firsts: dict[str, list[tuple[Ints, Ints, Ints]]] = {name: [] for name in _TEXTS.values()}
         self.ends: dict[str, Ints] = {}
+        #: By row, where the values that a template leaves open stand, and their sizes in the lowest byte.
+        self.places = {name: np.full(n, -1, np.int64) for name in VARIABLE}
+        self.alone: Ints = np.zeros(0, np.int64)
+
+    def fill(self, templates: Templates, row: Ints, at: Ints, template: Ints) -> None:
+        """The columns of the messages that have a template; -1 in those of the others."""
+        of_all = np.zeros(len(self.start), np.int64)
+        of_all[row] = template
+        for name in FIXED:
+            self.out[name] = templates.fixed[name].take(of_all)
+        for name in VARIABLE:
+            here = np.flatnonzero(templates.place[name].take(template) >= 0)
+            if here.size:
+                known = template.take(here)
+                begin, size = at.take(here) + templates.place[name].take(known), templates.size[name].take(known)
+                self._keep_number(name, row.take(here), begin, size)
+        here = np.flatnonzero(templates.more.take(template))
+        row, at = row.take(here), at.take(here) + templates.length.take(template.take(here))
+        self.out["_payload"][row] = at - self.start.take(row)
+        self.out["payload_length"][row] = self.end.take(row) - at
+
+    def teach(self, templates: Templates, row: Ints, at: Ints, slot: Ints) -> None:
+        """Let the templates know what was walked without fault."""
+        payload, alone = self.out["_payload"].take(row), np.isin(row, self.alone)
+        length = np.where(payload >= 0, self.start.take(row) + payload, self.end.take(row)) - at
+        good = np.flatnonzero((self.error.take(row) < 0) & (length <= WIDTH) & ~alone)
+        if not good.size:
+            return
+        row, at = row.take(good), at.take(good)
+        found = {name: self.out[name].take(row) for name in FIXED}
+        found |= {"_length": length.take(good), "_more": (payload.take(good) >= 0).astype(np.int64)}
+        for name in VARIABLE:
+            place = self.places[name].take(row)
+            found[name] = np.where(place >= 0, place - (at << 8), -1)
+        templates.learn(self.data, at, self.end.take(row), slot.take(good), found)
 
     def run(self, row: Ints, at: Ints) -> None:
         """Walk from the first options on; fills the columns."""
@@ -195,6 +237,7 @@ class _Walk:
             self._keep(row, number, delta, value_at, length)
         for name, interner in self.texts.items():
             self._intern(name, interner)
+        self.alone = row
         self._one_by_one(row)
 
     def _payloads(self, row: Ints, at: Ints, stop: Ints) -> None:
@@ -223,22 +266,27 @@ class _Walk:
                 rows, begin, size = rows[new], begin[new], size[new]
             if kind in _TEXTS:
                 self.firsts[_TEXTS[kind]].append((rows, begin, size.astype(np.int64)))
-            elif kind in _BLOCKS:
-                self._keep_blocks(_BLOCKS[kind], rows, begin, size)
+            elif kind in _PLACED:
+                self.places[_PLACED[kind]][rows] = begin << 8 | size
+                self._keep_number(_PLACED[kind], rows, begin, size)
             else:
                 longest = coap.LONGEST_NUMBER[kind]
                 if (size > longest).any():
                     rows, begin, size = rows[size <= longest], begin[size <= longest], size[size <= longest]
                 self.out[_NUMBERS[kind]][rows] = numbers(self.data, begin, size)
 
-    def _keep_blocks(self, name: str, row: Ints, begin: Ints, size: NDArray[Any]) -> None:
-        """The three columns of a Block option."""
-        long = size > coap.LONGEST_NUMBER[coap.BLOCK1]
+    def _keep_number(self, name: str, row: Ints, begin: Ints, size: NDArray[Any]) -> None:
+        """The columns of Observe, Block1 or Block2; values of more than three bytes are none."""
+        long = size > 3
         if long.any():
-            bad = row[long]
-            self.error[bad[self.error[bad] < 0]] = coap.LONG_BLOCK
+            if name != "observe":
+                bad = row[long]
+                self.error[bad[self.error[bad] < 0]] = coap.LONG_BLOCK
             row, begin, size = row[~long], begin[~long], size[~long]
         value = numbers(self.data, begin, size)
+        if name == "observe":
+            self.out["observe"][row] = value
+            return
         exponent = value & 7
         self.out[f"{name}_num"][row] = value >> 4
         self.out[f"{name}_more"][row] = value >> 3 & 1
