@@ -122,7 +122,11 @@ def run_blocking(network: Network, seed: int, main: Callable[[], Awaitable[T]]) 
         loop = network.new_loop()
         # Ctrl-C may come before `submit` has returned, the thread running already; leaving the pool waits for it.
         try:
-            return pool.submit(_drive, loop, seed, main).result()
+            future = pool.submit(_drive, loop, seed, main)
+            # A signal in the instant before a wait is heard only after it: so no wait is a long one.
+            while not future.done():
+                concurrent.futures.wait([future], timeout=0.2)
+            return future.result()
         except KeyboardInterrupt:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(_cancel_everything, loop)

@@ -8,7 +8,7 @@ import html
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.trace.explain import Explanation
     from lwm2m_lab.trace.findings.registry import Finding, Rule
     from lwm2m_lab.trace.logs import Log
+    from lwm2m_lab.trace.stream import Stream
     from lwm2m_lab.trace.triage import Triage
     from lwm2m_lab.wire.anonymize import Anonymized
 
@@ -279,6 +280,7 @@ class Capture(Tables):
         return found
 
 
+@overload
 def read(
     path: str | os.PathLike[str] | None = None,
     *,
@@ -286,7 +288,31 @@ def read(
     ports: Sequence[int] = (5683,),
     psk: PreSharedKeys | None = None,
     keylog: str | os.PathLike[str] | None = None,
-) -> Capture:
+    stream: Literal[False] = False,
+) -> Capture: ...
+
+
+@overload
+def read(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    interface: str | int | None = None,
+    ports: Sequence[int] = (5683,),
+    psk: PreSharedKeys | None = None,
+    keylog: str | os.PathLike[str] | None = None,
+    stream: Literal[True],
+) -> Stream: ...
+
+
+def read(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    interface: str | int | None = None,
+    ports: Sequence[int] = (5683,),
+    psk: PreSharedKeys | None = None,
+    keylog: str | os.PathLike[str] | None = None,
+    stream: bool = False,
+) -> Capture | Stream:
     """Open a capture file, or a sample by its name.
 
     Parameters
@@ -301,6 +327,8 @@ def read(
         Pre-shared keys of DTLS by identity; the one of ``""`` is tried for any identity.
     keylog : path or str, optional
         A key log file, or its text: ``CLIENT_RANDOM`` lines. One inside a pcapng file is used without being named.
+    stream : bool
+        Give a `Stream` to iterate over part by part, in constant memory, for files of many millions of packets.
 
     Raises
     ------
@@ -316,5 +344,9 @@ def read(
         path = samples.path_of(samples.SAMPLES[0].name)
     elif isinstance(path, str) and not pathlib.Path(path).exists() and samples.known(path):
         path = samples.path_of(path)
+    if stream:
+        from lwm2m_lab.trace.stream import Stream
+
+        return Stream(path, ports=ports, interface=interface, psk=psk, keylog=keylog)
     columns = read_columns(path, ports=ports, interface=interface, psk=psk, keylog=keylog)
     return Capture(columns, name=pathlib.Path(path).name, data=path)

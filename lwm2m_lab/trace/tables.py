@@ -17,10 +17,24 @@ from lwm2m_lab.trace.rows import Rows, Source, exchange_source, grouped, message
 from lwm2m_lab.wire import COLUMN_NAMES, Columns, coap
 from lwm2m_lab.wire.dtls_sessions import DtlsSession
 
-__all__ = ["Tables"]
+__all__ = ["Tables", "message_table"]
 
 _TEXT_COLUMNS = ("src", "dst", "type", "code", "token", "uri_path", "uri_query", "etag", "error")
 SESSION_COLUMNS = tuple(field.name for field in dataclasses.fields(DtlsSession))
+
+
+def message_table(columns: Columns) -> pd.DataFrame:
+    """The message table, in the words of the contract."""
+    table = {}
+    for name in COLUMN_NAMES:
+        array = columns[name]
+        if name == "time":
+            table[name] = pd.Series(array / 1e9)
+        elif name in _TEXT_COLUMNS:
+            table[name] = pd.Series(columns.texts(name), dtype="string")
+        else:
+            table[name] = pd.Series(array.astype(np.int64), dtype="Int64").mask(pd.Series(array < 0))
+    return pd.DataFrame(table)
 
 
 class Tables:
@@ -42,16 +56,7 @@ class Tables:
     @functools.cached_property
     def messages(self) -> pd.DataFrame:
         """The message table: one row a CoAP message."""
-        table = {}
-        for name in COLUMN_NAMES:
-            array = self.columns[name]
-            if name == "time":
-                table[name] = pd.Series(array / 1e9)
-            elif name in _TEXT_COLUMNS:
-                table[name] = pd.Series(self.columns.texts(name), dtype="string")
-            else:
-                table[name] = pd.Series(array.astype(np.int64), dtype="Int64").mask(pd.Series(array < 0))
-        return pd.DataFrame(table)
+        return message_table(self.columns)
 
     @functools.cached_property
     def _wire(self) -> tuple[pd.DataFrame, pd.DataFrame]:

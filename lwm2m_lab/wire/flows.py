@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lwm2m_lab.wire.gather import column
 from lwm2m_lab.wire.intern import Interner
 
 __all__ = ["COAPS_PORT", "Flows", "address_text", "is_dtls", "recognised"]
@@ -51,8 +51,8 @@ class Flows:
         """The flows of datagrams: source and destination address in 8 or 32 bytes, ports in 4; shape (n, width)."""
         width = addresses.shape[1] // 2
         interner, known = self._interners[width], self._flow_of[width]
-        words = [np.ascontiguousarray(addresses[:, at : at + 8]).view(np.uint64)[:, 0] for at in range(0, 2 * width, 8)]
-        local = interner.codes([*words, np.ascontiguousarray(ports).view(np.uint32)[:, 0].astype(np.uint64)])
+        words = [column(addresses, at, "<u8").astype(np.uint64) for at in range(0, 2 * width, 8)]
+        local = interner.codes([*words, column(ports, 0, "<u4").astype(np.uint64)])
         if interner.count > len(known):
             first = len(self._ends)
             new = [self._add(interner.key(code), width) for code in range(len(known), interner.count)]
@@ -104,6 +104,8 @@ def address_text(end: bytes) -> str:
     port = int.from_bytes(end[16:18], "big")
     if end.startswith(_MAPPED):
         return f"{end[12]}.{end[13]}.{end[14]}.{end[15]}:{port}"
+    import ipaddress
+
     return f"[{ipaddress.IPv6Address(end[:16])}]:{port}"
 
 

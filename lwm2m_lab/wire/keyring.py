@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
@@ -99,7 +98,7 @@ def _keylog_text(keylog: str | os.PathLike[str]) -> tuple[str, str]:
     if isinstance(keylog, str) and ("\n" in keylog or keylog.startswith(_CLIENT_RANDOM)):
         return keylog, "the key log"
     try:
-        return pathlib.Path(keylog).read_text(encoding="utf-8", errors="replace"), f"the key log {keylog}"
+        return _text(keylog, errors="replace"), f"the key log {keylog}"
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no path"
         raise BadInput(f"the key log cannot be read ({reason}); the path of a file, or its text, is expected") from None
@@ -149,7 +148,7 @@ def read_psk_file(path: str | os.PathLike[str]) -> dict[str, list[Key]]:
         Where it cannot be read, or a line is of another form; its number is said, not its text.
     """
     try:
-        lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
+        lines = _text(path).splitlines()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise BadInput(f"the file of keys cannot be read ({reason}); lines ID:HEX are expected") from None
@@ -162,3 +161,10 @@ def read_psk_file(path: str | os.PathLike[str]) -> dict[str, list[Key]]:
         for identity, ones in found.items():
             keys.setdefault(identity, []).extend(ones)
     return keys
+
+
+def _text(path: str | os.PathLike[str], *, errors: str = "strict") -> str:
+    """The content of a file."""
+    import pathlib
+
+    return pathlib.Path(path).read_text(encoding="utf-8", errors=errors)

@@ -38,7 +38,7 @@ _INTERESTING[[*_NUMBERS, *_BLOCKS, *_TEXTS]] = [*_NUMBERS, *_BLOCKS, *_TEXTS]
 #: By SZX, bytes of a block; 7 is reserved.
 _BLOCK_SIZES = np.array([16, 32, 64, 128, 256, 512, 1024, -1], np.int16)
 #: Behind so many options the few messages that still have some are decoded one by one: no lock-step for a liar's sake.
-MOST_ROUNDS, FEW = 48, 64
+MOST_ROUNDS, FEW = 6, 8
 #: Paths and queries are interned as rows of so many bytes; longer ones one by one.
 WIDTHS = (8, 32, 128)
 #: The lower n bytes of a word.
@@ -89,6 +89,11 @@ class MessageDecoder:
             "etag": TextInterner(_hex_text),
         }
 
+    @property
+    def remembered(self) -> int:
+        """Distinct texts so far."""
+        return self._tokens.count + sum(len(interner.categories) for interner in self._texts.values())
+
     def categories(self) -> dict[str, list[str]]:
         """The texts of the text columns so far."""
         values, lengths = self._tokens.keys()
@@ -114,7 +119,7 @@ class MessageDecoder:
         )
         if fault.any():
             _header_faults(np.flatnonzero(fault), first, code, token_length, end - start, mid, error)
-        token = np.ascontiguousarray(head[:, 4:]).view(np.uint64)[:, 0] & _LOW.take(token_length)
+        token = column(head, 4, "<u8").astype(np.uint64) & _LOW.take(token_length)
         out: Columns = {
             "type": (first >> 4 & 3).astype(np.int8),
             "code": code.astype(np.int16),

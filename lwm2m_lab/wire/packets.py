@@ -6,7 +6,6 @@ at a time.
 
 from __future__ import annotations
 
-import ipaddress
 import struct
 from dataclasses import dataclass, field
 
@@ -239,9 +238,13 @@ class _Headers:
 
 def _ipv4(data: Bytes, ip: Ints, end: Ints, row: Ints) -> tuple[_Headers, list[tuple[int, int]]]:
     """UDP in IPv4, and the fragments: row and IP header."""
+    udp = data.take(ip + 9) == _UDP
+    if not udp.all():
+        here = np.flatnonzero(udp)
+        row, ip, end = row.take(here), ip.take(here), end.take(here)
     head = rows(data, ip, 20)
     length = (head[:, 0] & 15) << 2
-    whole = (head[:, 9] == _UDP) & (length >= 20)
+    whole = length >= 20
     found = _Headers(row, ip + length, end, head[:, 12:20])
     fragment = whole & (column(head, 6, ">u2") & 0x3FFF != 0)
     fragments: list[tuple[int, int]] = []
@@ -351,6 +354,8 @@ def udp_packet(source: tuple[str, int], destination: tuple[str, int], payload: b
     >>> udp_packet(("192.0.2.1", 5683), ("192.0.2.2", 5683), b"x")[:2].hex()
     '4500'
     """
+    import ipaddress
+
     sender, receiver = ipaddress.ip_address(source[0]), ipaddress.ip_address(destination[0])
     length = 8 + len(payload)
     udp = struct.pack("!HHHH", source[1], destination[1], length, 0) + payload

@@ -13,6 +13,8 @@ __all__ = ["Store"]
 Array = NDArray[Any]
 #: How much larger a full store becomes.
 GROWTH = 1.5
+#: Rows that a beginning may promise.
+MOST_ASSUMED = 1 << 21
 
 
 class Store:
@@ -46,7 +48,8 @@ class Store:
         end = self.rows + len(next(iter(columns.values())))
         if end > self._room:
             # Memory that is never written to costs nothing, copying does: rather too much room than too little.
-            self._resize(max(end, int(end / share * 1.1), int(self._room * GROWTH)))
+            expected = min(int(end / max(share, 1e-5) * 1.1), max(4 * end, MOST_ASSUMED))
+            self._resize(max(end, expected, int(self._room * GROWTH)))
         for name, array in self._arrays.items():
             array[self.rows : end] = columns[name]
         self.rows = end

@@ -26,8 +26,9 @@ FIXED = {"uri_path": "i4", "uri_query": "i4", "etag": "i4", "content_format": "i
          "size2": "i8"}  # fmt: skip
 VARIABLE = ("observe", "block1", "block2")
 #: Option bytes of a template at most, templates at most, and new ones in one window: more is no habit of anybody's.
-WIDTH, MOST, MOST_NEW = 32, 1 << 12, 64
-_WORDS = WIDTH // 8
+WIDTH, MOST, MOST_NEW = 48, 1 << 12, 64
+#: Words of a template, and of what most messages have enough with.
+_WORDS, _FEW_WORDS = WIDTH // 8, 2
 _SLOT_BITS = 15
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
@@ -48,7 +49,7 @@ class Templates:
         self.place = {name: np.full(MOST, -1, np.int64) for name in VARIABLE}
         self.size = {name: np.zeros(MOST, np.int64) for name in VARIABLE}
         self._last = np.zeros(1 << _SLOT_BITS, np.int64)
-        self._known = Interner(_WORDS)
+        self._known = Interner(4)
 
     def slots(self, flow: Ints, kind: NDArray[Any], first: Bytes) -> Ints:
         """Where the template of such messages is remembered: by flow, type and code, and the first option's head."""
@@ -67,13 +68,22 @@ class Templates:
 
     def _fit(self, data: Bytes, at: Ints, end: Ints, template: Ints) -> NDArray[np.bool_]:
         """Whether the messages have the bytes of these templates, and a payload or none like them."""
-        words = rows(data, at, WIDTH).view(np.uint64)
         payload = end - at - self.length.take(template)
         fits: NDArray[np.bool_] = (payload > 0) == self.more.take(template)
         fits &= payload >= 0
-        for at_word, (mask, value) in enumerate(zip(self.mask, self.value, strict=True)):
-            fits &= (words[:, at_word] & mask.take(template)) == value.take(template)
+        self._compare(data, at, template, range(_FEW_WORDS), fits)
+        longer = np.flatnonzero(self.length.take(template) > 8 * _FEW_WORDS)
+        if longer.size:
+            rest = fits.take(longer)
+            self._compare(data, at.take(longer), template.take(longer), range(_FEW_WORDS, _WORDS), rest)
+            fits[longer] = rest
         return fits
+
+    def _compare(self, data: Bytes, at: Ints, template: Ints, words: range, fits: NDArray[np.bool_]) -> None:
+        """Take back `fits` where one of these words is another."""
+        found = rows(data, at + 8 * words.start, 8 * len(words)).view(np.uint64)
+        for word in words:
+            fits &= (found[:, word - words.start] & self.mask[word].take(template)) == self.value[word].take(template)
 
     def learn(self, data: Bytes, at: Ints, end: Ints, slot: Ints, found: Columns) -> None:
         """Remember what these messages look like, which were walked without fault.

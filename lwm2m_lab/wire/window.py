@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import pathlib
 from typing import IO
 
 import numpy as np
@@ -33,7 +32,7 @@ def open_capture(source: str | os.PathLike[str] | bytes) -> tuple[IO[bytes], str
     else:
         name = str(source)
         try:
-            stream = pathlib.Path(source).open("rb")  # noqa: SIM115 (the caller closes it)
+            stream = io.BufferedReader(io.FileIO(os.fspath(source), "rb"))
         except OSError as error:
             raise BadInput(f"{name} cannot be read ({error.strerror}); a pcap or pcapng file is expected") from None
     packed = stream.read(2) == _GZIP
