@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 JOBS ?= 2
 
-.PHONY: lab test unit notebooks lint format exercises picture set-up clean help
+.PHONY: lab test unit notebooks lint format exercises picture bench set-up clean help
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -36,6 +36,11 @@ format: $(READY)  ## put the code into shape
 
 exercises: $(READY)  ## make the lessons from their solutions, and run both
 	$(BIN)/python .ci/make_lessons.py
+
+SIZE ?= 1000000
+ROUNDS ?= 5
+bench: $(READY)  ## the reader against other tools, as a table; smaller by SIZE=100000, one part by SECTIONS=small
+	$(BIN)/python tests/bench/run.py --size $(SIZE) --rounds $(ROUNDS) $(SECTIONS)
 
 picture: $(READY)  ## the picture of the README, by its own five lines
 	$(BIN)/lwm2m-lab push --image-version 2.1.0 --size 20000 --loss 0.05 --seed 4 --plot docs/one-update.png
