@@ -121,6 +121,7 @@ def run_blocking(network: Network, seed: int, main: Callable[[], Awaitable[T]]) 
     with _one_at_a_time, concurrent.futures.ThreadPoolExecutor(1) as pool:
         loop = network.new_loop()
         # Ctrl-C may come before `submit` has returned, the thread running already; leaving the pool waits for it.
+        future: concurrent.futures.Future[T] | None = None
         try:
             future = pool.submit(_drive, loop, seed, main)
             # A signal in the instant before a wait is heard only after it: so no wait is a long one.
@@ -128,9 +129,12 @@ def run_blocking(network: Network, seed: int, main: Callable[[], Awaitable[T]]) 
                 concurrent.futures.wait([future], timeout=0.2)
             return future.result()
         except KeyboardInterrupt:
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(_cancel_everything, loop)
-            raise
+            # A task may be deaf to it just then, in a library that swallows it: again, until all have ended.
+            while True:
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(_cancel_everything, loop)
+                if future is None or concurrent.futures.wait([future], timeout=0.2).done:
+                    raise
 
 
 def _drive(loop: asyncio.AbstractEventLoop, seed: int, main: Callable[[], Awaitable[T]]) -> T:

@@ -18,7 +18,6 @@ from lwm2m_lab.files import write_beside
 from lwm2m_lab.trace import samples
 from lwm2m_lab.trace.tables import Tables
 from lwm2m_lab.trace.text import printable
-from lwm2m_lab.trace.updates import UPDATE_FIELDS, Update, build_updates
 from lwm2m_lab.wire import Columns, read_columns
 from lwm2m_lab.wire.keyring import PreSharedKeys
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.trace.logs import Log
     from lwm2m_lab.trace.stream import Stream
     from lwm2m_lab.trace.triage import Triage
+    from lwm2m_lab.trace.updates import Update
     from lwm2m_lab.wire.anonymize import Anonymized
 
 __all__ = ["Capture", "read"]
@@ -79,6 +79,8 @@ class Capture(Tables):
 
     @functools.cached_property
     def _found_updates(self) -> list[Update]:
+        from lwm2m_lab.trace.updates import build_updates
+
         return build_updates(self)
 
     @functools.cached_property
@@ -108,6 +110,8 @@ class Capture(Tables):
     @property
     def updates(self) -> pd.DataFrame:
         """One row an update, in the words of the contract."""
+        from lwm2m_lab.trace.updates import UPDATE_FIELDS
+
         return pd.DataFrame([one.to_dict() for one in self._updates], columns=list(UPDATE_FIELDS))
 
     def update(self, which: int | str = 0) -> Update:
