@@ -23,7 +23,7 @@ Ints = NDArray[np.int64]
 
 #: Chains that are followed side by side, steps between two looks at which have arrived, and below how many bytes a loop
 #: is as quick.
-CHAINS, STEPS, LEAST = 150, 16, 1 << 16
+CHAINS, STEPS, LEAST = 200, 16, 1 << 16
 #: Wrong guesses that are repaired one by one; a file with more in one window is walked by the loop.
 MOST_REPAIRS = 40
 #: Records among which a repair looks for the one to go on with.

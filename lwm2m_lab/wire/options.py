@@ -37,8 +37,8 @@ _INTERESTING = np.zeros(64, np.uint8)
 _INTERESTING[[*_NUMBERS, *_BLOCKS, *_TEXTS]] = [*_NUMBERS, *_BLOCKS, *_TEXTS]
 #: By SZX, bytes of a block; 7 is reserved.
 _BLOCK_SIZES = np.array([16, 32, 64, 128, 256, 512, 1024, -1], np.int16)
-#: Behind so many options the few messages that still have some are decoded one by one: no lock-step for a liar's sake.
-MOST_ROUNDS, FEW = 6, 8
+#: So few messages are decoded one by one: a step of all of them costs as much as one of them.
+FEW = 8
 #: Paths and queries are interned as rows of so many bytes; longer ones one by one.
 WIDTHS = (8, 32, 128)
 #: The lower n bytes of a word.
@@ -220,9 +220,7 @@ class _Walk:
     def run(self, row: Ints, at: Ints) -> None:
         """Walk from the first options on; fills the columns."""
         stop, number = self.end.take(row), np.zeros(len(row), np.int64)
-        rounds = 0
-        while row.size and (rounds < MOST_ROUNDS or row.size > FEW):
-            rounds += 1
+        while row.size > FEW:
             head = self.data.take(at)
             over = (head == _MARKER) | (at >= stop)
             if over.any():
@@ -322,7 +320,7 @@ class _Walk:
             self.out[name][row[at]] = interner.code(shape[at].tobytes() + value)
 
     def _one_by_one(self, live: Ints) -> None:
-        """Messages with very many options, by the plain decoder."""
+        """Few messages, or those with very many options, by the plain decoder."""
         out = self.out
         for row in live.tolist():
             datagram = self.data[self.start[row] : self.end[row]].tobytes()

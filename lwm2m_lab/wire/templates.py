@@ -29,7 +29,7 @@ VARIABLE = ("observe", "block1", "block2")
 WIDTH, MOST, MOST_NEW = 48, 1 << 12, 64
 #: Words of a template, and of what most messages have enough with.
 _WORDS, _FEW_WORDS = WIDTH // 8, 2
-_SLOT_BITS = 15
+_SLOT_BITS = 17
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 

@@ -86,6 +86,9 @@ class Window:
         self._stream = stream
         self.base, self.end = 0, len(head)
         self._take(bytearray(head) + bytes(SLACK))
+        # What the system's allocator has once been given back in one piece of this size it no longer returns to the
+        # system piece by piece, to be zeroed again for each window.
+        np.empty(1 << 24, np.uint8)
 
     def _take(self, buffer: bytearray) -> None:
         self.buffer = buffer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +24,14 @@ PLAIN_OPTIONS = st.lists(
     max_size=6,
 ).map(lambda options: tuple(sorted((one for one in options if one[0] not in (23, 27)), key=lambda one: one[0])))
 CODES_IN_USE = sorted(code for code in CODES if code != "0.00")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _every_message_in_lock_step() -> Iterator[None]:
+    """A few messages would be decoded one by one, by the decoder that they are held against here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lwm2m_lab.wire.options.FEW", 0)
+        yield
 
 
 def columns_of(*datagrams: bytes) -> Columns:
