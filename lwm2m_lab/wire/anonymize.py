@@ -11,11 +11,12 @@ import numpy as np
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.wire import hiding
-from lwm2m_lab.wire.columns import Columns, Source, read_columns
+from lwm2m_lab.wire.columns import Columns, Source
 from lwm2m_lab.wire.pcap import Interface, RecordReader, Records, open_capture
 from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
 from lwm2m_lab.wire.private import Private, find_in_messages, is_managed
 from lwm2m_lab.wire.pseudonyms import LEAST, Pseudonyms
+from lwm2m_lab.wire.reading import read_columns
 from lwm2m_lab.wire.rewrite import TCP, UDP, End, PacketRewriter, ip_at, read_ip
 
 __all__ = ["Anonymized", "anonymize"]

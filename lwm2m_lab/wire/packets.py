@@ -23,7 +23,6 @@ __all__ = [
     "Reassembler",
     "behind_extensions",
     "checksum",
-    "ip_headers",
     "other_packets",
     "udp_datagrams",
     "udp_packet",
