@@ -218,8 +218,9 @@ def _hints(data: Bytes, payload: Ints, length: Ints, source: Bytes, destination:
     hello = data[np.minimum(payload + 5, len(data) - 1)] == 1
     hint[there & (first == 22) & (word >> 16 & 255 == 3) & hello] = TLS
     hint[there & (first & 15 == 0) & (signal == 0xE1)] = COAP
-    hint[there & np.isin(word, _HTTP)] = HTTP
     # A CSM alone may be of two bytes.
     hint[(length >= 2) & (data[payload] == 0) & (data[np.minimum(payload + 1, len(data) - 1)] == 0xE1)] = COAP
     hint[on_port] = COAP
+    # A client may have the port of CoAP by chance: what begins like HTTP is HTTP.
+    hint[there & np.isin(word, _HTTP)] = HTTP
     return hint

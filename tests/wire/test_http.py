@@ -157,3 +157,11 @@ def test_two_lengths_that_differ_are_none(Talk: Any) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n"
     (one,) = answered(Talk().open().asks(GET).answers(head + b"abcd").close())
     assert (one.content_length, one.body()) == (None, b"abcd")
+
+
+def test_a_client_with_the_port_of_coap(Talk: Any) -> None:
+    """What begins like HTTP is HTTP, whatever its port."""
+    talk = Talk(client=("192.0.2.2", 5683)).open().asks(GET).answers(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    (one,) = answered(talk)
+    assert (one.status, one.body()) == (200, b"ok")
+    assert talk.columns().tcp_messages == []
