@@ -103,6 +103,8 @@ def _row(one: TcpMessage, start: int) -> dict[str, Any]:
 
 def tcp_notes(columns: Columns) -> Iterator[str]:
     """What TCP carries that the table of messages does not show, in words."""
+    if columns.segments.fragments:
+        yield f"{columns.segments.fragments} fragments of TCP packets were left out: their bytes are missing in streams"
     if not columns.segments.total:
         return
     over_tcp, encrypted = len(columns.tcp_messages), len(columns.segments.tls())

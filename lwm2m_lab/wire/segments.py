@@ -24,7 +24,7 @@ Mask = NDArray[np.bool_]
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 COAP_PORT = 5683
-_TCP = 6
+_TCP, _FRAGMENT = 6, 44
 #: Segments that may gather before the uninteresting ones go.
 GATHERED = 1 << 18
 _COLUMNS = ("frame", "time", "key", "back", "seq", "flags", "at", "length", "cut", "hint")
@@ -46,10 +46,12 @@ class Segments:
     ----------
     total : int
         TCP packets seen, of every kind.
+    fragments : int
+        IP fragments of TCP packets, which are left out: TCP hardly ever has any (it sets "don't fragment").
     """
 
     def __init__(self) -> None:
-        self.total = 0
+        self.total = self.fragments = 0
         self._parts: list[dict[str, NDArray[Any]]] = []
         self._gathered, self._limit = 0, GATHERED
 
@@ -57,8 +59,9 @@ class Segments:
         """Take the TCP of one window."""
         if not len(others.row):
             return
-        count, part = _segments(records, others)
+        count, fragments, part = _segments(records, others)
         self.total += count
+        self.fragments += fragments
         if part is None:
             return
         self._parts.append(part)
@@ -125,8 +128,8 @@ def speaking(columns: Mapping[str, NDArray[Any]], *looks: int) -> Mask:
     return keep
 
 
-def _segments(records: Records, others: OtherPackets) -> tuple[int, dict[str, NDArray[Any]] | None]:
-    """How many packets of a window are segments, and those that a stream needs."""
+def _segments(records: Records, others: OtherPackets) -> tuple[int, int, dict[str, NDArray[Any]] | None]:
+    """How many packets of a window are segments, how many fragments of some, and those that a stream needs."""
     data, rows, ip, end, version = records.data, others.row, others.ip, others.end, others.version
     tcp, total = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
     for number, headers in ((4, _behind4), (6, _behind6)):
@@ -134,7 +137,7 @@ def _segments(records: Records, others: OtherPackets) -> tuple[int, dict[str, ND
         if here.size:
             tcp[here], total[here] = headers(data, ip[here], end[here])
     good = (tcp > 0) & (tcp + 20 <= end)
-    count = int(good.sum())
+    count, fragments = int(good.sum()), int((tcp < 0).sum())
     tcp = np.where(good, tcp, 0)
     # An offloaded segment claims length 0: what was there on the wire is what the record says.
     total = np.where(total > 0, ip + total, records.start[rows] + records.original[rows])
@@ -145,38 +148,43 @@ def _segments(records: Records, others: OtherPackets) -> tuple[int, dict[str, ND
     # An acknowledgement without payload says nothing that a stream needs.
     keep = np.flatnonzero(good & ((length > 0) | (cut > 0) | (flags & (SYN | FIN | RST) > 0)))
     if not keep.size:
-        return count, None
+        return count, fragments, None
     rows, ip, tcp, version, payload, length = (
         rows[keep], ip[keep], tcp[keep], version[keep], payload[keep], length[keep]
     )  # fmt: skip
     source, destination = _ends(data, ip, tcp, version)
-    return count, {
-        "frame": records.frame[rows].astype(np.int32),
-        "time": records.time_ns[rows],
-        "key": _keys(source, destination),
-        "back": _keys(destination, source),
-        "seq": _be32(data, tcp + 4).astype(np.uint32),
-        "flags": flags[keep],
-        "at": payload + records.base,
-        "length": length.astype(np.int32),
-        "cut": cut[keep].astype(np.int32),
-        "hint": _hints(data, payload, length, source, destination),
-    }
+    return (
+        count,
+        fragments,
+        {
+            "frame": records.frame[rows].astype(np.int32),
+            "time": records.time_ns[rows],
+            "key": _keys(source, destination),
+            "back": _keys(destination, source),
+            "seq": _be32(data, tcp + 4).astype(np.uint32),
+            "flags": flags[keep],
+            "at": payload + records.base,
+            "length": length.astype(np.int32),
+            "cut": cut[keep].astype(np.int32),
+            "hint": _hints(data, payload, length, source, destination),
+        },
+    )
 
 
 def _behind4(data: Bytes, ip: Ints, end: Ints) -> tuple[Ints, Ints]:
-    """Where TCP begins behind each IPv4 header (0: it does not), and the total length of the packet."""
+    """Where TCP begins behind each IPv4 header (0: it does not, -1: in fragments), and the total length."""
     header = (data[ip] & 15).astype(np.int64) * 4
     fragment = (data[ip + 6].astype(np.int64) << 8 | data[ip + 7]) & 0x3FFF
-    tcp = (data[ip + 9] == _TCP) & (header >= 20) & (fragment == 0)
-    return np.where(tcp, ip + header, 0), data[ip + 2].astype(np.int64) << 8 | data[ip + 3]
+    tcp = (data[ip + 9] == _TCP) & (header >= 20)
+    return np.where(tcp, np.where(fragment == 0, ip + header, -1), 0), data[ip + 2].astype(np.int64) << 8 | data[ip + 3]
 
 
 def _behind6(data: Bytes, ip: Ints, end: Ints) -> tuple[Ints, Ints]:
     """The same for IPv6."""
     following, at = behind_extensions(data, ip, end)
     length = data[ip + 4].astype(np.int64) << 8 | data[ip + 5]
-    return np.where(following == _TCP, at, 0), np.where(length > 0, length + 40, 0)
+    fragment = (following == _FRAGMENT) & (data[np.minimum(at, len(data) - 1)] == _TCP)
+    return np.where(following == _TCP, at, np.where(fragment, -1, 0)), np.where(length > 0, length + 40, 0)
 
 
 def _ends(data: Bytes, ip: Ints, tcp: Ints, version: Bytes) -> tuple[Bytes, Bytes]:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 import lwm2m_lab as lab
+from lwm2m_lab.wire.pcap import Interface
+from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
 
 DATA = pathlib.Path(__file__).resolve().parents[1] / "wire" / "data"
 URI = "http://192.0.2.1:8080/fw.bin?v=2"
@@ -182,3 +184,13 @@ def test_the_table_of_messages_over_tcp() -> None:
     assert table["code"].tolist()[:4] == ["7.01", "7.01", "0.01", "2.05"]
     assert (table["uri_path"][2], table["uri_query"][2], table["payload_length"][3]) == ("/fw.bin", "v=2", 4800)
     assert capture.notes == ("13 CoAP messages over TCP are listed in tcp_messages, not among the messages",)
+
+
+def test_fragments_of_tcp_are_said(Talk: Any) -> None:
+    """They are left out, and a note says how many."""
+    *before, last = Talk().open().asks(GET + b"\r\n").packets
+    parts = [Packet(0, last.data[:6] + flags + last.data[8:]) for flags in (b"\x20\0", b"\0\5")]
+    data = pcapng_bytes([*before, *parts], interfaces=[Interface("x")])
+    capture = lab.Capture.from_bytes(data, name="x")
+    assert capture.notes == ("2 fragments of TCP packets were left out: their bytes are missing in streams",)
+    assert len(capture.http) == 0
