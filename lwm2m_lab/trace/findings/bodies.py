@@ -22,7 +22,7 @@ _SOON = 30.0
     "W1",
     "a block that follows is not refused as incomplete",
     clause="RFC 7959, 2.3 and 2.5",
-    after=("W3", "W5", "W2", "B3", "M9"),
+    after=("W2", "W3", "W5", "W6", "B3", "M4", "M9", "W14"),
 )
 def refused_in_order(case: Case) -> Iterator[Conclusion]:
     """4.08 although every block before was acknowledged: the receiver does not put the blocks together."""
@@ -141,7 +141,7 @@ def format_dropped(case: Case) -> Iterator[Conclusion]:
             yield Verdict.PASS, f"{len(own)} blocks have Content-Format {form[0]}", ()
 
 
-@rule("W7", "a body with a gap is not accepted", clause="RFC 7959, 2.5", after=("W5",))
+@rule("W7", "a body with a gap is not accepted", clause="RFC 7959, 2.5", after=("W5", "W6", "M8"))
 def gap_accepted(case: Case) -> Iterator[Conclusion]:
     """The final block of an incomplete body must be answered 4.08; blocks that were captured are what counts.
 
@@ -160,7 +160,8 @@ def gap_accepted(case: Case) -> Iterator[Conclusion]:
     seen = traffic(case)
     at = int(np.nonzero(seen.frame == frame)[0][0])
     earlier = np.nonzero((seen.src[:at] == seen.src[at]) & (seen.type[:at] == seen.type[at]) & (seen.rank[:at] == 0))[0]
-    next_id = earlier.size > 0 and int(seen.mid[at]) == (int(seen.mid[earlier[-1]]) + 1) % 65536
+    before = blocks[blocks.frame == seen.frame[earlier[-1]]] if earlier.size else blocks[:0]
+    next_id = len(before) > 0 and int(seen.mid[at]) == (int(seen.mid[earlier[-1]]) + 1) % 65536 and before.num[0] < num
     if next_id:
         last = int(earlier[-1])
         yield (

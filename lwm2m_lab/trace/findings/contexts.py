@@ -129,6 +129,8 @@ def interleaved(case: Case) -> Iterator[Conclusion]:
         return
     num = blocks.request_block1_num.astype(np.int64)
     restart = np.nonzero((num[1:-1] == 0) & (num[:-2] >= 0) & (num[2:] > 1) & (num[2:] == num[:-2] + 1))[0] + 1
+    # Without a block 0 before, the old body's own block 0 has only come late.
+    restart = restart[restart > np.argmax(num == 0)]
     tagged = [_tag(case, blocks, at) for at in (restart[0] - 1, restart[0])] if restart.size else []
     if restart.size and len(set(tagged)) < 2:
         at = int(restart[0])

@@ -118,6 +118,7 @@ def ends_at_limit(case: Case) -> Iterator[Conclusion]:
     "a download that stops is tried again or given up",
     clause="RFC 7252, 4.8.2 (MAX_TRANSMIT_WAIT)",
     certainty="suspected",
+    after=("M0", "M13", "M14", "W9", "W10"),
 )
 def pull_hangs(case: Case) -> Iterator[Conclusion]:
     """No answer, no new try, no result: the device waits for ever."""

@@ -36,7 +36,7 @@ Ints = NDArray[np.int64]
     clause="RFC 7252, 4.2",
     party="network",
     certainty="suspected",
-    after=("F18", "F21"),
+    after=("F18", "F21", "W16", "M4", "M12", "M14"),
 )
 def unanswered(case: Case) -> Iterator[Conclusion]:
     """All copies of a request without an answer: the path was gone, or nobody was there.
@@ -130,7 +130,9 @@ def slow_first_block(case: Case) -> Iterator[Conclusion]:
     # With every copy answered none was lost; without a copy nothing was waited for but the device.
     proved = replies > copies
     if rtt > ACK_TIMEOUT and rtt > 4 * usual and proved:
-        spurious = f", and {copies} needless copies were sent meanwhile" if copies else ""
+        spurious = (
+            f", and {copies} needless {'copies were' if copies > 1 else 'copy was'} sent meanwhile" if copies else ""
+        )
         yield (
             Verdict.FAIL,
             f"block 0 was answered after {period(rtt)}, the others after {period(usual)} (median){spurious}: the "
@@ -244,7 +246,9 @@ def two_for_one(case: Case) -> Iterator[Conclusion]:
         return
     num = blocks.request_block2_num if pull else blocks.request_block1_num
     answered = np.where(blocks.response_frame >= 0, blocks.response_frame, np.iinfo(np.int64).max)
-    early = np.nonzero((num[1:] == num[:-1] + 1) & (blocks.frame[1:] < answered[:-1]))[0]
+    # By time as well: two frames may stand in the file in another order than they came.
+    later = np.nan_to_num(blocks.response_time, nan=np.inf)[:-1] > blocks.time[1:]
+    early = np.nonzero((num[1:] == num[:-1] + 1) & (blocks.frame[1:] < answered[:-1]) & later)[0]
     for at in early.tolist():
         if at and int(blocks.duplicates[at - 1]):
             yield Said(

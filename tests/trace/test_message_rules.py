@@ -1,0 +1,102 @@
+"""What the rules of messages and blocks say in words: numbers, frames, and the way out."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+import random
+
+import pytest
+
+import lwm2m_lab as lab
+from lwm2m_lab.trace.findings import Case
+from lwm2m_lab.trace.findings.traffic import traffic
+from lwm2m_lab.wire.pcap import Interface, RecordReader
+from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
+from tests.peers import Session
+from tests.trace.triggers import TRIGGERS
+
+SENTENCES = {
+    "M0": "/5/0/0 was sent 5 times over 37.7 s from frame 11 on and never answered",
+    "M1": "a time-out of 120 s for the whole body and not for each block",
+    "M3": "block 0 (frame 9) was sent 2 times, and the device reports Update Result 5",
+    "M5": "block 0 was answered after 6.1 s, the others after 50 ms (median), and 1 needless copy was sent",
+    "M6": "raise ACK_TIMEOUT above 3.1 s",
+    "M7": "was sent 4 times at gaps of 2.0 s, 2.1 s and 2.0 s",
+    "M9": "message id 7 is used again in frame 11 for another message, 100 ms after frame 9",
+    "M12": "after 607.7 s of silence the device speaks from 192.0.2.2:61234",
+    "M14": "192.0.2.2 itself says 'port unreachable' in frame 12 of a message to 192.0.2.2:50001 (frame 11)",
+    "M15": "and no response in 120.1 s",
+    "W1": "it differs from block 0 in nothing but its token",
+    "W2": "block 0 in frame 11 has the query 'v=2', block 1 in frame 13 has no query, and 4.04 is the answer",
+    "W3": "the server goes on with block 4 as if block 0 had been taken (frame 11)",
+    "W5": "which repeats 768 bytes; block 4 is expected",
+    "W7": "block 2 in frame 11 has message id 106, the message before it (frame 9) 105",
+    "W9": "block 2 in frame 16 ends the 3072 bytes that were announced, and has M=1, and block 3 was asked for in vain",
+    "W11": "ETag is aa in block 0 and bb in block 2",
+    "W12": "goes on at byte 2048 in frame 15, though the ETag went from aa to bb",
+    "W13": "the transfer ends at 8192 bytes exactly, where the next block was answered 4.13",
+    "W16": "use blocks of 512 bytes",
+    "W17": "carries the token bb, the request in frame 9 with the same message id aa",
+    "B7": "Size1 announces 4000 bytes, and the body has 3000",
+    "N1": "has the number 7",
+}
+
+
+@pytest.mark.parametrize("rule", SENTENCES)
+def test_the_sentence_has_the_numbers(rule: str) -> None:
+    """And the advice where there is one."""
+    found = lab.explain(Session(TRIGGERS[rule].script).capture()).findings
+    said = [one.sentence for one in found if one.rule == rule]
+    assert any(SENTENCES[rule] in sentence for sentence in said), said
+
+
+def test_copies_and_answers() -> None:
+    """A copy belongs to its first one; an acknowledgement to the copy before it, whichever side counts alike."""
+    script = """
+    push 0
+    server > device  CON PUT /5/0/0 1:1/1/1024 cf=42 1024B mid=7 token=aa
+    +2.5 server > device  again
+    device > server  ACK 2.31 1:1/1/1024
+    device > server  CON POST /rd/1 mid=7 token=bb
+    server > device  ACK 2.04
+    +0.1 device > server  ACK 2.31 1:1/1/1024 mid=7 token=aa
+    """
+    seen = traffic(Case(Session(script).capture().update(0)))
+    assert seen.first.tolist() == [0, 1, 2, 2, 4, 5, 6, 4]
+    assert seen.rank.tolist() == [0, 0, 0, 1, 0, 0, 0, 1]
+    assert seen.answered.tolist() == [-1, 0, -1, -1, 3, -1, 5, 3]
+    assert seen.repeats.tolist() == [3], "the second acknowledgement is no retransmission"
+    assert (seen.answer[2], seen.answers[2], seen.copies[2]) == (4, 2, 2)
+
+
+def test_a_device_that_does_not_start_with_the_server_is_blamed_for_nothing(shared: pathlib.Path) -> None:
+    """One real server takes 4.13 with a smaller size for an acceptance: what follows is its own doing."""
+    path = shared / "captures" / "wakaama" / "wakaama-push-1024-client-S-256.pcap"
+    explanation = lab.explain(lab.read(path))
+    wrong = [(one.rule, one.party) for one in explanation.findings if one.verdict == "FAIL"]
+    assert wrong == [("W3", "server")]
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("side", ["server", "device"])
+def test_packets_that_the_capture_lost_accuse_nobody(seed: int, side: str) -> None:
+    """Frames missing in the file, at random, at its beginning and at its end, are nobody's failure."""
+    how = (lab.push, lab.pull)[seed % 2]
+    run = how(link=lab.Link(loss=0.1, duplication=0.05, reordering=0.05), seed=seed, size=6000, block_size=512)
+    packets = _packets(run.pcapng(side=side))  # type: ignore[arg-type]
+    chance = random.Random(seed)
+    first = chance.randrange(len(packets) // 3)
+    kept = [one for one in packets[first:] if chance.random() > 0.05]
+    capture = lab.Capture.from_bytes(pcapng_bytes(kept, interfaces=[Interface(side)]), name="lossy")
+    found = [one for one in lab.explain(capture).findings if one.rule[0] in "MWCBN" and one.rule != "M0"]
+    assert [str(one) for one in found if one.verdict == "FAIL"] == []
+
+
+def _packets(data: bytes) -> list[Packet]:
+    """The packets of a file."""
+    found = []
+    for records in RecordReader(io.BytesIO(data), "run"):
+        for time, start, length in zip(records.time_ns, records.start, records.captured, strict=True):
+            found.append(Packet(int(time), records.data[start : start + length].tobytes()))
+    return found
