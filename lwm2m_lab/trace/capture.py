@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.trace.explain import Explanation
     from lwm2m_lab.trace.findings.registry import Finding, Rule
     from lwm2m_lab.trace.logs import Log
+    from lwm2m_lab.trace.measures import Alike
     from lwm2m_lab.trace.stream import Stream
     from lwm2m_lab.trace.triage import Triage
     from lwm2m_lab.trace.updates import Update
@@ -129,6 +130,12 @@ class Capture(Tables):
             there = ", ".join(dict.fromkeys(one.endpoint for one in everything)) or "no endpoint"
             raise BadInput(f"{self.name} has no update {which!r}; it has {len(everything)}, of {there}")
         return found[position]
+
+    @functools.cached_property
+    def _alike(self) -> Alike:
+        from lwm2m_lab.trace.measures import Alike
+
+        return Alike(self)
 
     @functools.cached_property
     def measures(self) -> pd.DataFrame:

@@ -239,13 +239,13 @@ def _events(capture: Capture, endpoint: str | None) -> dict[Key, Event]:
     if endpoint is None:
         return {}
     wired = capture._wired
-    mine = {at for one in capture._updates if one.endpoint == endpoint for at in one.evidence.exchanges}
-    own = (wired["endpoint"] == endpoint).to_numpy() | np.isin(np.arange(len(wired)), sorted(mine))
+    mine = [at for one in capture._updates if one.endpoint == endpoint for at in one.evidence.exchanges]
+    positions = np.union1d(capture.of("exchanges", endpoint).index, np.array(mine, np.int64))
     paths, codes = [*capture.columns.categories["uri_path"], ""], capture.columns.categories["code"]
     counts: Counter[tuple[str, str, int]] = Counter()
     found: dict[Key, Event] = {}
     names = ("_code", "_path", "block1_num", "block2_num", "frame", "time", "response_code", "_copies")
-    table = wired[own]
+    table = wired.iloc[positions]
     for code, path, push, pull, frame, time, answer, copies in zip(
         *(table[name].tolist() for name in names), strict=True
     ):
@@ -354,11 +354,9 @@ def _sequences(capture: Capture, endpoint: str | None) -> dict[str, list[Seen]]:
     """Frame, time, value, its text and the name of the path, for each path, repeats dropped."""
     if endpoint is None:
         return {}
-    table = capture.timeline[capture.timeline["endpoint"] == endpoint]
     found: dict[str, list[Seen]] = {}
-    for frame, time, path, name, value, label, how in table[
-        ["frame", "time", "path", "name", "value", "label", "how"]
-    ].itertuples(index=False):
+    names = ("frame", "time", "path", "name", "value", "label", "how")
+    for frame, time, path, name, value, label, how in capture.of("timeline", endpoint).each(*names):
         if how == "write" or not path.startswith(("/3/", "/5/")):
             continue
         seen = found.setdefault(path, [])

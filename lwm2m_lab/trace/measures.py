@@ -205,9 +205,9 @@ def _measured(
 ) -> list[Measures]:
     """The measures of each group of exchanges, in the order of the groups."""
     table = _turns(capture, positions, group)
-    lost, alike = _losses(table), Alike(capture)
+    lost = _losses(table)
     return [
-        _one(capture, part, lost.loc[number], alike, what=what or f"transfer {number}", given=given or {})
+        _one(capture, part, lost.loc[number], what=what or f"transfer {number}", given=given or {})
         for number, part in table.groupby("group", sort=True)
     ]
 
@@ -277,7 +277,7 @@ def _excess(seconds: pd.Series, usual: pd.Series) -> pd.Series:
     return (seconds - usual).where(seconds > 2 * usual + PAUSE_S, 0.0).fillna(0.0)
 
 
-def _one(capture: Capture, part: pd.DataFrame, lost: pd.Series, alike: Alike, *, what: str, given: Given) -> Measures:
+def _one(capture: Capture, part: pd.DataFrame, lost: pd.Series, *, what: str, given: Given) -> Measures:
     """The measures of one group."""
     body = part.drop_duplicates("offset", keep="last")
     body = body[body["length"] > 0]
@@ -285,7 +285,7 @@ def _one(capture: Capture, part: pd.DataFrame, lost: pd.Series, alike: Alike, *,
     wire = int(part["request_bytes"].sum() + part["response_bytes"].sum())
     trips = part["trip"].dropna().to_numpy()
     steps = np.diff(part["start"].to_numpy()) / 1e9
-    path, bound = _bound(capture, part, body, alike, given)
+    path, bound = _bound(capture, part, body, given)
     kind = f"{what} of {payload} bytes in {len(body)} blocks" if len(body) > 1 else f"{what} of {payload} bytes"
     return Measures(
         what=kind,
@@ -323,11 +323,11 @@ def _per_exchange(part: pd.DataFrame, pull: bool) -> tuple[Floats, Floats]:
     return (response, request) if pull else (request, response)
 
 
-def _fit(capture: Capture, part: pd.DataFrame, alike: Alike) -> tuple[PathModel, PathModel]:
+def _fit(capture: Capture, part: pd.DataFrame) -> tuple[PathModel, PathModel]:
     """What the round trips show of the path, and what the turns: near the requester it is all in the round trips."""
     pull = bool(part["pull"].iloc[0])
     timing = capture._timing
-    chosen = alike.positions(int(part["position"].iloc[0]))
+    chosen = capture._alike.positions(int(part["position"].iloc[0]))
     sample = timing.iloc[chosen]
     request = sample["request_bytes"].to_numpy() / capture._wired["_copies"].to_numpy()[chosen]
     response = sample["response_bytes"].to_numpy() / np.maximum(sample["answers"].to_numpy(), 1)
@@ -346,11 +346,9 @@ def _fitted(request: Floats, response: Floats, seconds: Floats, *, pull: bool) -
     return fit_path(response, request, seconds) if pull else fit_path(request, response, seconds)
 
 
-def _bound(
-    capture: Capture, part: pd.DataFrame, body: pd.DataFrame, alike: Alike, given: Given
-) -> tuple[PathModel, float]:
+def _bound(capture: Capture, part: pd.DataFrame, body: pd.DataFrame, given: Given) -> tuple[PathModel, float]:
     """The path of a transfer, and the seconds that its blocks take over it at least."""
-    trips, turns = _fit(capture, part, alike)
+    trips, turns = _fit(capture, part)
     path = in_series(trips, turns)
     blocks = body if len(body) else part
     down, up = _per_exchange(blocks, bool(part["pull"].iloc[0]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,6 +21,8 @@ __all__ = ["Lack", "Triage", "Weight", "triage"]
 
 #: What a lack does to an explanation: makes it impossible, leaves a part of it open, or only needs to be known.
 Weight = Literal["stops", "limits", "note"]
+#: Lacks of one kind, as of many devices, that are shown; all of them are in `lacks`.
+_OF_A_KIND = 2
 _ORDER = {"stops": 0, "limits": 1, "note": 2}
 _ANSWERS = {
     "no": "no: what is listed first stands in the way",
@@ -96,9 +99,20 @@ class Triage:
     def __str__(self) -> str:
         lines = [f"{self.name}: can it be explained? {_ANSWERS[self.explainable]}"]
         lines += [f"  {fact}" for fact in self.facts]
-        for lack in self.lacks:
+        for lack, more in self._shown():
             lines += [f"  {line}" for line in str(lack).split("\n")]
+            lines += [f"         and {more} more of the kind"] if more else []
         return "\n".join(printable(line) for line in lines)
+
+    def _shown(self) -> Iterable[tuple[Lack, int]]:
+        """What fits on a screen: the first lacks of each kind, with the last of them how many more there are."""
+        seen: Counter[str] = Counter()
+        total = Counter(one.what for one in self.lacks)
+        for lack in self.lacks:
+            seen[lack.what] += 1
+            if seen[lack.what] <= _OF_A_KIND:
+                last = seen[lack.what] == _OF_A_KIND
+                yield lack, total[lack.what] - _OF_A_KIND if last else 0
 
     def __repr__(self) -> str:
         return str(self)
@@ -110,7 +124,7 @@ class Triage:
             return f"{head}<p>{facts}</p>"
         rows = [
             {**one.to_dict(), "found": printable(one.found), "frames": ", ".join(map(str, one.frames[:6]))}
-            for one in self.lacks
+            for one, _ in self._shown()
         ]
         with pd.option_context("display.max_colwidth", None):
             return f"{head}<p>{facts}</p>{pd.DataFrame(rows).to_html(index=False, escape=True, border=0)}"

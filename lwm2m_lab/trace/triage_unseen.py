@@ -79,13 +79,12 @@ def sampled(capture: Capture, seen: Survey) -> Iterator[Lack]:
 def starts_late(capture: Capture, seen: Survey) -> Iterator[Lack]:
     """A capture that begins after the registration, or within the transfer."""
     registered = capture.registrations
-    blocks = capture._blocks
     known = set(registered["endpoint"][registered["operation"] == "register"])
     missing = [one for one in capture._updates if one.endpoint not in known]
     within = []
     for update in capture._updates:
-        own = blocks[blocks["_exchange"].isin(update.evidence.exchanges)]
-        if len(own) and int(own["num"].iloc[0]) > 0 and int(own["num"].min()) > 0:
+        numbers = capture.block_rows(update.evidence.exchanges)["num"]
+        if len(numbers) and int(numbers.min()) > 0:
             within.append(update)
     if within:
         yield Lack(

@@ -15,7 +15,7 @@ from lwm2m_lab.wire.columns import Columns, Source
 from lwm2m_lab.wire.pcap import Interface, RecordReader, Records, open_capture
 from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
 from lwm2m_lab.wire.private import Private, find_in_messages, is_managed
-from lwm2m_lab.wire.pseudonyms import LEAST, Pseudonyms
+from lwm2m_lab.wire.pseudonyms import Pseudonyms
 from lwm2m_lab.wire.reading import read_columns
 from lwm2m_lab.wire.rewrite import TCP, UDP, End, PacketRewriter, ip_at, read_ip
 
@@ -204,7 +204,7 @@ class _Work:
             identities=len(private.identities),
             hosts=len(private.hosts | private.address_texts),
             values=len(private.values),
-            leftovers=sum(len(one) >= LEAST and one in data for one in pseudonyms.strings),
+            leftovers=pseudonyms.left_in(data),
         )
 
     def _carried(

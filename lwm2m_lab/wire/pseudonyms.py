@@ -90,6 +90,10 @@ class Pseudonyms:
         """Data with every private string in it replaced."""
         return self._finder.replaced(data, self.strings)
 
+    def left_in(self, data: bytes) -> int:
+        """How many private strings still stand in data."""
+        return self._finder.count(data)
+
     # ---------------------------------------------------------------- making
 
     def _add(self, original: bytes, pseudonym: bytes) -> None:
@@ -210,6 +214,12 @@ class _Finder:
     def finds(self, data: bytes) -> bool:
         """Whether one of the strings is there."""
         return next(self._places(data), None) is not None
+
+    def count(self, data: bytes) -> int:
+        """How many of the strings are there."""
+        if len(self._strings) <= FEW:
+            return sum(one in data for one in self._strings)
+        return len({data[start:end] for start, end in self._places(data)})
 
     def replaced(self, data: bytes, by: Mapping[bytes, bytes]) -> bytes:
         """Data with each of them replaced by one of the same length."""

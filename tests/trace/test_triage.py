@@ -11,7 +11,7 @@ import pytest
 import lwm2m_lab as lab
 from lwm2m_lab.__main__ import main
 from lwm2m_lab.trace.samples import path_of
-from lwm2m_lab.trace.triage import Triage
+from lwm2m_lab.trace.triage import Lack, Triage
 from lwm2m_lab.wire.coap import Block, Message
 from lwm2m_lab.wire.pcap import Interface
 from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
@@ -240,6 +240,15 @@ def test_every_lack_says_what_to_do(whole: Any) -> None:
     evil = Triage("x", ("<script>\x1b[2J",), ())
     assert "\x1b" not in str(evil)
     assert "<script>" not in evil._repr_html_()
+
+
+def test_many_devices_fit_on_one_screen() -> None:
+    """The same lack of many devices is shown twice, and counted."""
+    lacks = tuple(Lack("ends early", "limits", f"device {number}", (number,), "wait") for number in range(1, 41))
+    shown = str(Triage("x", ("many",), lacks))
+    assert "and 38 more of the kind" in shown
+    assert len(shown.split("\n")) < 10
+    assert len(Triage("x", (), lacks).to_dict()["lacks"]) == 40
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
