@@ -46,6 +46,8 @@ class Tracker:
         # What was possible at any time since the last sighting of each resource: a notification may come late.
         self._states_since: set[State] = set(State)
         self._results_since: set[UpdateResult] = set(UpdateResult)
+        # Whether a request came since: a notification may then be of the time before it, and decides nothing.
+        self._asked = {State: False, UpdateResult: False}
 
     @property
     def states(self) -> list[State]:
@@ -65,6 +67,7 @@ class Tracker:
         """
         before = self._after_internal()
         taken = self._taken(event, before)
+        self._asked = {State: True, UpdateResult: True}
         self._delivering |= event in _DELIVERIES and accepted is not False
         if accepted is None:
             self._set(before | taken)
@@ -91,6 +94,8 @@ class Tracker:
         looks_idle = state == State.IDLE and self._delivering
         hidden = frozenset(status for status in now if looks_idle and status[0] == State.DOWNLOADING)
         good = bool(fitting or hidden) or (may_be_late and state in self._states_since)
+        if self._undecided(State, may_be_late) and good:
+            return True
         if fitting or hidden:
             self._possible = fitting | hidden
         elif not good:
@@ -103,12 +108,19 @@ class Tracker:
         now = self._after_internal()
         fitting = frozenset(status for status in now if status[1] == result)
         good = bool(fitting) or (may_be_late and result in self._results_since)
+        if self._undecided(UpdateResult, may_be_late) and good:
+            return True
         if fitting:
             self._possible = fitting
         elif not good:
             self._possible = frozenset(status for status in _EVERYTHING if status[1] == result)
         self._results_since = {status[1] for status in self._possible}
         return good
+
+    def _undecided(self, what: type[State] | type[UpdateResult], may_be_late: bool) -> bool:
+        """Whether a sighting may be of the time before the last request; the next one is not."""
+        asked, self._asked[what] = self._asked[what], False
+        return asked and may_be_late
 
     def _set(self, possible: frozenset[Status]) -> None:
         self._possible = possible

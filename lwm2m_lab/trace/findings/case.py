@@ -117,10 +117,13 @@ class Case:
         """Writes since `since` of a reset value, or of what may be one: some bytes of Package, an empty Package URI."""
         own = self.capture.of("exchanges", self.update.endpoint)
         own = own[(own.frame >= self.since) & (own.frame < self.update.until)]
-        length, code = own.request_payload_length, own["_code"]
-        writes = ((code == 3) | (code == 2)) & (own.block1_num <= 0) & (own.request_block1_more < 1)
         package, uri = (own["_path"] == self.capture.path_codes.get(path, -2) for path in ("/5/0/0", "/5/0/1"))
-        chosen: NDArray[np.bool_] = writes & ((uri & (length == 0)) | (package & (length <= 4)))
+        first: NDArray[np.bool_] = (package | uri) & (own.block1_num <= 0)
+        own = own[first]
+        length, code = own.request_payload_length, own["_code"]
+        writes = ((code == 3) | (code == 2)) & (own.request_block1_more < 1)
+        is_uri = own["_path"] == self.capture.path_codes.get("/5/0/1", -2)
+        chosen: NDArray[np.bool_] = writes & (length <= np.where(is_uri, 0, 4))
         return own[chosen]
 
     @functools.cached_property

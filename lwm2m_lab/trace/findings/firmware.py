@@ -117,7 +117,7 @@ def result_overwritten(case: Case) -> Iterator[Conclusion]:
         at, new = changed.first("frame"), changed.first("value")
         writes = case.delivery[(case.delivery["_code"] != 1).astype(bool)].frame
         causes = np.concatenate([writes, case.executes.frame, case.resets.frame])
-        if ((causes > frame) & (causes < at)).any():
+        if ((causes > frame) & (causes < at)).any() or _late(case, frame, at):
             return
         sentence = f"Update Result {UpdateResult(value)} in frame {frame} has become {new} in frame {at}"
         if ((registers > frame) & (registers < at)).any():
@@ -131,6 +131,17 @@ def result_overwritten(case: Case) -> Iterator[Conclusion]:
         return
     if len(errors):
         yield Verdict.PASS, "the error result stays", errors.frame[:1]
+
+
+def _late(case: Case, frame: int, at: int) -> bool:
+    """Whether an error was told late: more than one process had begun by then, and the second one sets 0."""
+    told = case.values(RESULT)
+    if told[told.frame == frame].last("how") not in ("notify", "send"):
+        return False
+    since = told.before(frame).last("frame", 0)
+    writes = case.delivery[(case.delivery["_code"] != 1).astype(bool)]
+    begun = np.concatenate([writes[writes.block1_num <= 0].frame, case.executes.frame, case.resets.frame])
+    return int(((begun > since) & (begun < at)).sum()) > 1
 
 
 @rule("F9", "an empty Package URI resets", clause="Object 5, resource 3: writing an empty string to Package URI")

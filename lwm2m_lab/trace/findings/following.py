@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lwm2m_lab.spec.objects import State, UpdateResult
 from lwm2m_lab.spec.rules import Event
@@ -61,6 +62,10 @@ def _requests(case: Case, start: int) -> list[tuple[int, Event, bool | None]]:
     # A pull's Write is answered before the download begins; a push that ends with an error began all the same.
     accepted = None if evidence.kind == "push" or evidence.refused_by == "device" else True
     found.append((evidence.first_frame, event, accepted))
+    # A block 0 that is no copy begins the push anew.
+    writes = case.delivery
+    again: NDArray[np.bool_] = (writes.block1_num == 0) & (writes.frame > evidence.first_frame) & (writes["_code"] != 1)
+    found += [(frame, Event.FIRST_BLOCK, None) for frame in writes[again].frame.tolist()]
     found += [(frame, Event.RESET, None) for frame in case.resets.frame.tolist() if frame >= start]
     return sorted(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.trace.triggers.object5 import LATE
 from tests.trace.triggers.trigger import Trigger
 
 __all__ = ["TRIGGERS"]
@@ -45,6 +46,7 @@ TRIGGERS = {
         "Update Result 5 becomes 0 by itself",
         "ready\npush\nnotify /5/0/5 5\nread /5/0/3 0\nread /5/0/5 0",
         quiet=(
+            LATE,
             HEALTHY,
             "ready\npush\nnotify /5/0/5 5\nread /5/0/3 0\nread /5/0/5 5",
             f"ready\npush\nnotify /5/0/5 5\nread /5/0/3 0\n{EMPTY_URI}read /5/0/5 0",

@@ -14,12 +14,28 @@ def write(path: str, value: str, code: str = "2.04") -> str:
     return f"server > device CON PUT {path} cf=0 text={value}\ndevice > server ACK {code}\n"
 
 
+#: A block 0 that is refused, another one, and the notifications of the first process after the second has begun.
+LATE = """
+ready
+server > device  CON PUT /5/0/0 1:0/1/1024 cf=42 1024B
+device > server  ACK 4.13 1:0/1/512
+server > device  CON PUT /5/0/0 1:0/1/512 cf=42 512B
+notify /5/0/3 1
+notify /5/0/3 0
+notify /5/0/5 2
+notify /5/0/5 0
+notify /5/0/5 2
+notify /5/0/3 1
+notify /5/0/3 0
+"""
+
 TRIGGERS = {
     "O5": Trigger(
         "State 3 without an Execute, where no automatic update exists",
         "ready\npush\nnotify /5/0/3 2\nnotify /5/0/3 3",
         quiet=(
             HEALTHY,
+            LATE,
             # A reset that nobody looked at lies between the last State seen and the next push.
             "ready\npush\nnotify /5/0/3 2\n" + write("/5/0/1", "''") + "push 0\nnotify /5/0/3 1",
         ),
