@@ -43,7 +43,7 @@ class Tracker:
         self._delivering = False
         #: Internal events that cannot have happened yet, such as the end of a delivery whose last block is to come.
         self.held: frozenset[Event] = frozenset()
-        # What was possible at any time since the last sighting of each resource: a notification may come late.
+        # What was possible at any time since the last notification of each resource: the next one may come late.
         self._states_since: set[State] = set(State)
         self._results_since: set[UpdateResult] = set(UpdateResult)
         # Whether a request came since: a notification may then be of the time before it, and decides nothing.
@@ -86,8 +86,11 @@ class Tracker:
         before = self._after_internal()
         self._set(before | self._taken(Event.REBOOT, before))
 
-    def saw_state(self, state: State, *, may_be_late: bool = False) -> bool:
-        """A sighting of State; False where no permitted path leads there. A notification may be of a moment ago."""
+    def saw_state(self, state: State, *, may_be_late: bool = False, pending: bool = False) -> bool:
+        """A sighting of State; False where no permitted path leads there. A notification may be of a moment ago.
+
+        `pending` says that a notification may be on its way still: a reading does not speak for it.
+        """
         now = self._after_internal()
         fitting = frozenset(status for status in now if status[0] == state)
         # A push that does not show State 1 looks Idle until it is complete (A4).
@@ -100,10 +103,10 @@ class Tracker:
             self._possible = fitting | hidden
         elif not good:
             self._possible = frozenset(status for status in _EVERYTHING if status[0] == state)
-        self._states_since = {status[0] for status in self._possible}
+        self._states_since = {status[0] for status in self._possible} | (self._states_since if pending else set())
         return good
 
-    def saw_result(self, result: UpdateResult, *, may_be_late: bool = False) -> bool:
+    def saw_result(self, result: UpdateResult, *, may_be_late: bool = False, pending: bool = False) -> bool:
         """A sighting of Update Result; False where no permitted path leads there."""
         now = self._after_internal()
         fitting = frozenset(status for status in now if status[1] == result)
@@ -114,7 +117,7 @@ class Tracker:
             self._possible = fitting
         elif not good:
             self._possible = frozenset(status for status in _EVERYTHING if status[1] == result)
-        self._results_since = {status[1] for status in self._possible}
+        self._results_since = {status[1] for status in self._possible} | (self._results_since if pending else set())
         return good
 
     def _undecided(self, what: type[State] | type[UpdateResult], may_be_late: bool) -> bool:

@@ -16,7 +16,14 @@ from lwm2m_lab.trace.peers import ends
 from lwm2m_lab.wire import Columns
 
 __all__ = [
-    "EXCHANGE_COLUMNS", "EXCHANGE_LIFETIME", "build_exchanges", "copy_groups", "group_codes", "last_before", "seconds",
+    "EXCHANGE_COLUMNS",
+    "EXCHANGE_LIFETIME",
+    "build_exchanges",
+    "copy_groups",
+    "group_codes",
+    "last_before",
+    "seconds",
+    "stale_notifications",
 ]  # fmt: skip
 
 #: A message id names one message between two endpoints for this long (RFC 7252, 4.8.2), seconds.
@@ -188,3 +195,30 @@ def _add_responses(table: pd.DataFrame, columns: Columns, first: Ints, answers: 
     repeats = np.zeros(len(time) + 1, np.int64)
     repeats[responses] = answers - 1
     table["duplicates"] = np.where(there, repeats[row], 0)
+
+
+def stale_notifications(columns: Columns) -> Ints:
+    """Frames of notifications that came after a newer one of the same observation, ascending (RFC 7641, 3.4).
+
+    Numbers count anew with each request to observe; after 128 s a number says nothing.
+    """
+    code, observe = columns["code"], columns["observe"].astype(np.int64)
+    told, asked = (code >= 64) & (observe > 0), (code > 0) & (code < 32) & (observe == 0)
+    if not told.any():
+        return np.zeros(0, np.int64)
+    rows = np.nonzero(told | asked)[0]
+    begins = asked[rows]
+    device = np.where(begins, columns["dst"][rows], columns["src"][rows])
+    server = np.where(begins, columns["src"][rows], columns["dst"][rows])
+    key = group_codes(device, server, columns["token"][rows])
+    order = np.lexsort((rows, key))
+    rows, begins, key = rows[order], begins[order], key[order]
+    # The newest number so far within each observation: a running maximum that starts anew with it.
+    observation = np.cumsum(begins | np.append(True, key[1:] != key[:-1]))
+    number = (observation << 25) + np.where(begins, 0, observe[rows])
+    newest = np.maximum.accumulate(number)
+    at = np.maximum.accumulate(np.where(number == newest, np.arange(len(rows)), 0))
+    behind = newest - number
+    recent = columns["time"][rows] - columns["time"][rows[at]] <= 128 * 10**9
+    stale = ~begins & (behind > 0) & (behind < 1 << 23) & recent
+    return np.sort(columns["frame"][rows[stale]].astype(np.int64))

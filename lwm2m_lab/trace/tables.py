@@ -176,6 +176,11 @@ class Tables:
         return {}
 
     @functools.cached_property
+    def stale_frames(self) -> Any:
+        """Frames of notifications that came after a newer one of the same observation (RFC 7641, 3.4), ascending."""
+        return exchanges.stale_notifications(self.columns)
+
+    @functools.cached_property
     def path_codes(self) -> dict[str, int]:
         """The integer code of each path, as in the columns ``_path``."""
         return {path: code for code, path in enumerate(self.columns.categories["uri_path"])}

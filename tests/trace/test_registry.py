@@ -9,6 +9,7 @@ import pytest
 
 import lwm2m_lab as lab
 from lwm2m_lab.trace.findings import RULES, Said, Verdict
+from tests.peers import Session
 
 
 @pytest.fixture
@@ -80,3 +81,15 @@ def test_a_rule_names_what_explains_it(own: Any) -> None:
 
     assert RULES["X1"].after == ("M0", "W1")
     assert RULES["V3"].after == ()
+
+
+def test_an_overtaken_notification_is_no_news() -> None:
+    """An older number of the same observation that arrives later: the rules do not see its value, the tables do."""
+    said = (
+        "ready\npush\nnotify /5/0/3 2 sequence=5\nnotify /5/0/3 1 sequence=4\nnotify /5/0/3 {} sequence=6\n"
+        "server > device CON GET /5/0/3 observe=0 token=77\ndevice > server ACK 2.05 observe=1 cf=0 text=2\n"
+    )
+    capture = Session(said.format(2)).capture()
+    assert capture.updates["states"][0] == (0, 2, 1, 2)
+    assert capture.stale_frames.tolist() == [17]
+    assert [one.rule for one in lab.explain(capture).problems] == []

@@ -44,8 +44,10 @@ class Case:
 
     @functools.cached_property
     def history(self) -> Rows:
-        """Values of the endpoint from the beginning of the capture on."""
-        return self.capture.of("timeline", self.update.endpoint)
+        """Values of the endpoint from the beginning of the capture on, without those that a newer one had overtaken."""
+        own = self.capture.of("timeline", self.update.endpoint)
+        stale = self.capture.stale_frames
+        return own[~np.isin(own.frame, stale)] if len(stale) else own
 
     @functools.cached_property
     def timeline(self) -> Rows:

@@ -135,9 +135,10 @@ def _followed(case: Case, whole_from: float) -> list[Broken]:
 
 def _saw(tracker: Tracker, path: str, value: int, how: str) -> bool:
     late = how in ("notify", "send")
+    pending = how == "read"
     if path == STATE:
-        return tracker.saw_state(State(value), may_be_late=late)
-    return tracker.saw_result(UpdateResult(value), may_be_late=late)
+        return tracker.saw_state(State(value), may_be_late=late, pending=pending)
+    return tracker.saw_result(UpdateResult(value), may_be_late=late, pending=pending)
 
 
 def _known(path: str, value: object) -> bool:
