@@ -90,6 +90,6 @@ def test_an_overtaken_notification_is_no_news() -> None:
         "server > device CON GET /5/0/3 observe=0 token=77\ndevice > server ACK 2.05 observe=1 cf=0 text=2\n"
     )
     capture = Session(said.format(2)).capture()
-    assert capture.updates["states"][0] == (0, 2, 1, 2)
+    assert capture.update(0).states == (0, 2, 1, 2)
     assert capture.stale_frames.tolist() == [17]
     assert [one.rule for one in lab.explain(capture).problems] == []
