@@ -10,7 +10,7 @@ from typing import TextIO
 
 from lwm2m_lab.errors import BadInput
 
-__all__ = ["check_folder", "text_beside", "write_beside"]
+__all__ = ["check_folder", "moved_into_place", "text_beside", "write_beside"]
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
@@ -39,7 +39,7 @@ def write_beside(path: str | os.PathLike[str], data: bytes) -> None:
     BadInput
         Where it cannot be written.
     """
-    with _moved_into_place(path) as beside:
+    with moved_into_place(path) as beside:
         beside.write_bytes(data)
 
 
@@ -52,12 +52,19 @@ def text_beside(path: str | os.PathLike[str]) -> Iterator[TextIO]:
     BadInput
         Where it cannot be written.
     """
-    with _moved_into_place(path) as beside, beside.open("w", encoding="utf-8", newline="") as out:
+    with moved_into_place(path) as beside, beside.open("w", encoding="utf-8", newline="") as out:
         yield out
 
 
 @contextlib.contextmanager
-def _moved_into_place(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+def moved_into_place(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
+    """A path to write to, moved to its place at the end; after an error nothing is left.
+
+    Raises
+    ------
+    BadInput
+        Where it cannot be written.
+    """
     target = pathlib.Path(path)
     beside = target.with_name(target.name + ".part")
     try:

@@ -20,7 +20,7 @@ MAY_USE = {
     "show": {"errors", "files", "spec", "wire", "trace", "live"},
 }
 ONLY_IN = {"aiocoap": {"live"}, "pandas": {"trace", "show"}, "matplotlib": {"show"}, "ipywidgets": {"show"}}
-DOORS = {"plot", "ladder", "_repr_html_"}
+DOORS = {"plot", "ladder", "report", "explore", "_repr_html_"}
 
 
 def imports(path: pathlib.Path) -> list[str]:

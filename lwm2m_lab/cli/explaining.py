@@ -22,7 +22,6 @@ def add(commands: Any) -> None:
     explain = add_file_command(commands, "explain", "what happened, why, and which clause", _explain)
     explain.add_argument("--json", action="store_true", help="as JSON, for scripts")
     explain.add_argument("--all", action="store_true", help="with --json: the findings that pass, too")
-    explain.add_argument("--endpoint", metavar="NAME", help="this endpoint alone")
     explain.add_argument("--image", metavar="FILE", help="compare the image of each update with this file")
     explain.add_argument("--save-images", metavar="DIR", help="write the image of each update into this folder")
 
@@ -30,11 +29,9 @@ def add(commands: Any) -> None:
 def _explain(options: argparse.Namespace) -> int:
     """`explain`: in words, or as JSON."""
     from lwm2m_lab.trace.explain import as_json
-    from lwm2m_lab.trace.text import printable
+    from lwm2m_lab.wire.text import printable
 
     explanation = lwm2m_lab.explain(read_capture(options))
-    if options.endpoint is not None:
-        explanation = explanation.of_endpoint(options.endpoint)
     compared = [] if options.image is None else [one.compare_image(options.image) for one in explanation.updates]
     saved = [] if options.save_images is None else _save(explanation.updates, options.save_images)
     if options.json:
@@ -53,7 +50,7 @@ def _explain(options: argparse.Namespace) -> int:
 def _save(updates: Sequence[Update], folder: str) -> list[str]:
     """Write the images into a folder, made where it is missing; says what was written and what could not be."""
     from lwm2m_lab.trace.images import file_name_of
-    from lwm2m_lab.trace.text import printable
+    from lwm2m_lab.wire.text import printable
 
     target = pathlib.Path(folder)
     try:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from lwm2m_lab.cli.shared import add_file_command, keys, ports, source, warn
+from lwm2m_lab.cli.shared import add_file_command, keys, ports, read_capture, selects, source, warn
 from lwm2m_lab.files import check_folder, text_beside
 
 __all__ = ["add"]
@@ -24,8 +24,11 @@ def _messages(options: argparse.Namespace) -> int:
     from lwm2m_lab.wire import read_columns
     from lwm2m_lab.wire.table import write_csv
 
-    columns = read_columns(source(options.file), ports=ports(options), **keys(options))
-    warn(columns.notes)
+    if selects(options):
+        columns = read_capture(options).columns
+    else:
+        columns = read_columns(source(options.file), ports=ports(options), **keys(options))
+        warn(columns.notes)
     if options.out is None:
         write_csv(columns, sys.stdout)
         return 0

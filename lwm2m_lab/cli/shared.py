@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
 
-__all__ = ["BAD_INPUT", "Parser", "add_command", "add_file_command", "keys", "ports", "read_capture", "source", "warn"]
+__all__ = [
+    "BAD_INPUT", "Parser", "add_command", "add_file_command", "keys", "ports", "read_capture", "selects", "source",
+    "warn",
+]  # fmt: skip
 
 BAD_INPUT = 2
 
@@ -39,7 +42,16 @@ def add_file_command(commands: Any, name: str, what: str, run: Callable[..., int
     add("--psk", action="append", default=[], metavar="ID:HEX", help="a DTLS identity and its key; no ID: for any")
     add("--psk-file", metavar="FILE", help="lines ID:HEX")
     add("--keylog", metavar="FILE", help="a key log of DTLS (CLIENT_RANDOM lines)")
+    add("--endpoint", metavar="NAME", help="this endpoint alone")
+    moment = "seconds since the first message, frame:N, or a time as in 2024-05-01T12:00:00Z"
+    add("--from", dest="since", metavar="WHEN", help=f"from then on: {moment}")
+    add("--to", dest="until", metavar="WHEN", help="until then, likewise")
     return command
+
+
+def selects(options: argparse.Namespace) -> bool:
+    """Whether a part of the capture was asked for."""
+    return any(one is not None for one in (options.endpoint, options.since, options.until))
 
 
 def source(file: str) -> str | bytes:
@@ -71,7 +83,7 @@ def read_capture(options: argparse.Namespace) -> Capture:
     else:
         capture = read(options.file, ports=ports(options), **keys(options))
     warn(capture.notes)
-    return capture
+    return capture.select(endpoint=options.endpoint, since=options.since, until=options.until)
 
 
 def warn(notes: Sequence[str]) -> None:

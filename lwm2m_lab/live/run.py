@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal
 
 from lwm2m_lab.errors import BadInput
@@ -26,6 +29,16 @@ Side = Literal["server", "device", "both"]
 _SIDES: dict[str, tuple[str, ...]] = {"server": ("server",), "device": ("device",), "both": ("server", "device")}
 
 
+@dataclass(frozen=True)
+class Conclusion(Report):
+    """What the server concluded; called with a path, it writes the page that every capture's `report` writes."""
+
+    page: Callable[[str | os.PathLike[str]], None] = field(kw_only=True, repr=False, compare=False)
+
+    def __call__(self, path: str | os.PathLike[str]) -> None:
+        self.page(path)
+
+
 class Run(Capture):
     """One finished experiment: what the server's side saw, and what really happened.
 
@@ -36,7 +49,7 @@ class Run(Capture):
     truth : tuple of Happening
         What the device itself knows: every event with State, Update Result and versions.
     report : Report
-        What the server concluded.
+        What the server concluded; ``run.report("out.html")`` writes the HTML report, as of any capture.
     image : FirmwareImage
     link : Link
     seed : int
@@ -48,7 +61,7 @@ class Run(Capture):
     ) -> None:
         self._sightings = ended.sightings
         self.truth: tuple[Happening, ...] = ended.truth
-        self.report: Report = ended.report
+        self.report: Conclusion = Conclusion(**dataclasses.asdict(ended.report), page=super().report)
         self.image, self.delivery, self.link, self.seed = image, delivery, link, seed
         data = self.pcapng()
         super().__init__(read_columns(data), name=f"{delivery} of {image.version}", data=data)

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from lwm2m_lab.show.chart import version_chart
     from lwm2m_lab.show.diagram import state_diagram
     from lwm2m_lab.show.exercises import check
-    from lwm2m_lab.show.sequence import ladder, rungs
+    from lwm2m_lab.show.scene import rungs
+    from lwm2m_lab.show.sequence import ladder
     from lwm2m_lab.show.stepping import Stepper, stepper
     from lwm2m_lab.show.style import png_bytes, save_figure
 
@@ -18,7 +19,7 @@ _HOMES = {
     "check": "exercises",
     "ladder": "sequence",
     "png_bytes": "style",
-    "rungs": "sequence",
+    "rungs": "scene",
     "save_figure": "style",
     "state_diagram": "diagram",
     "stepper": "stepping",

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lwm2m_lab.errors import BadInput
+from lwm2m_lab.show.scene import copies_of
 from lwm2m_lab.show.style import COLOURS, new_figure
 from lwm2m_lab.spec.objects import State, UpdateResult
 
@@ -193,7 +194,8 @@ def _progress(ax: Axes, capture: Capture, name: str) -> None:
     done = (blocks["offset"] + blocks["length"]) / 1000
     ax.fill_between(blocks["time"], done, step="post", color=COLOURS["progress"], alpha=0.35, linewidth=0)
     ax.plot(blocks["time"], done, color=COLOURS["progress"], drawstyle="steps-post", linewidth=1.2)
-    again = _copies(capture, blocks)
+    ends = blocks.assign(offset=blocks["offset"] + blocks["length"])
+    again = [(time, end / 1000) for time, end in copies_of(capture, ends)]
     if again:
         times, heights = zip(*again, strict=True)
         label = f"sent again, {len(again)} {'copy' if len(again) == 1 else 'copies'}"
@@ -217,21 +219,6 @@ def _logs(ax: Axes, capture: Capture, end: float) -> None:
         bad = table["text"].str.contains(_COMPLAINT)
         for part, colour in ((table[~bad], "faint"), (table[bad], "result")):
             ax.vlines(part["time"], lane - 0.32, lane + 0.32, color=COLOURS[colour], linewidth=0.9)
-
-
-def _copies(capture: Capture, blocks: pd.DataFrame) -> list[tuple[float, float]]:
-    """Time and height of every further copy of a block."""
-    columns, found = capture.columns, []
-    start = int(columns["time"][0])
-    for block in blocks[blocks["copies"] > 1].to_dict("records"):
-        row = int(capture._wire[0]["_row"].iat[int(block["_exchange"])])
-        same = np.ones(columns.rows, bool)
-        for name in ("src", "dst", "mid", "code", "token"):
-            same &= columns[name] == columns[name][row]
-        height = (block["offset"] + block["length"]) / 1000
-        copies = np.nonzero(same)[0][1 : int(block["copies"])]
-        found += [((int(columns["time"][at]) - start) / 1e9, height) for at in copies.tolist()]
-    return found
 
 
 def _say(ax: Axes, words: str) -> None:

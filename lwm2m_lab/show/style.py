@@ -5,17 +5,21 @@ from __future__ import annotations
 import io
 import os
 import pathlib
+import re
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.files import write_beside
+from lwm2m_lab.wire.text import printable
 
-__all__ = ["COLOURS", "DPI", "WIDTH", "LabFigure", "new_figure", "picture_kind", "png_bytes", "save_figure"]
+__all__ = ["COLOURS", "DPI", "WIDTH", "LabFigure", "new_figure", "picture_kind", "png_bytes", "save_figure", "svg_text"]
 
 WIDTH, DPI = 9.0, 100
 #: Okabe and Ito's colours, told apart by every kind of colour vision.
@@ -42,6 +46,12 @@ _SETTINGS: Any = {
 #: What would differ from one run to the next is left out of a file.
 _METADATA: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
+#: The colours of a picture by the names that a page may give another value, in the dark for one.
+_VARIABLES = {colour.lower(): f"--{name}" for name, colour in COLOURS.items()} | {
+    "#000000": "--ink",
+    "#ffffff": "--paper",
+}
+
 
 class LabFigure(Figure):
     """A figure that a notebook shows by itself, without pyplot and its state."""
@@ -67,12 +77,47 @@ def new_figure(*, height: float, rows: Sequence[float] = (1,), width: float = WI
     return figure, list(axes)
 
 
+def _file_of(figure: Figure, kind: str, **settings: Any) -> bytes:
+    """The figure as the content of a file; what came over the wire is text in it, never mathematics or a command."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        text.set_text("\n".join(printable(line) for line in text.get_text().split("\n")))
+    out = io.BytesIO()
+    every: Any = {**_SETTINGS, **settings}
+    with rc_context(every), warnings.catch_warnings():
+        # A name in a script that the font lacks is drawn as boxes; a warning of it would reach a cell.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(out, format=kind, metadata=_METADATA[kind])
+    return out.getvalue()
+
+
 def png_bytes(figure: Figure) -> bytes:
     """The figure as PNG, the same bytes each time."""
-    out = io.BytesIO()
-    with rc_context(_SETTINGS):
-        figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()
+    return _file_of(figure, "png")
+
+
+def svg_text(figure: Figure, *, name: str) -> str:
+    """The figure as an SVG element for a page: its letters are text, its colours are variables of the page.
+
+    Parameters
+    ----------
+    name : str
+        Stands before every id in it, so that two pictures of a page do not share one.
+    """
+    figure.patch.set_alpha(0)
+    for axes in figure.axes:
+        axes.patch.set_alpha(0)
+    text = _file_of(figure, "svg", **{"svg.fonttype": "none"}).decode()
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text[text.index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r' (width|height)="[^"]*pt"', "", text, count=2)
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r'url\(#|href="#', lambda found: f"{found.group()}{name}-", text)
+    return re.sub(r"(fill|stroke): (#[0-9a-f]{6})", lambda found: f"{found[1]}: {_variable(found[2])}", text)
+
+
+def _variable(colour: str) -> str:
+    """The variable of a page that stands for a colour, which it falls back to."""
+    return f"var({_VARIABLES[colour]}, {colour})" if colour in _VARIABLES else colour
 
 
 def picture_kind(path: str | os.PathLike[str]) -> str:
@@ -102,7 +147,4 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     BadInput
         For an ending that is no picture, or a place that cannot be written.
     """
-    kind, out = picture_kind(path), io.BytesIO()
-    with rc_context(_SETTINGS):
-        figure.savefig(out, format=kind, metadata=_METADATA[kind])
-    write_beside(path, out.getvalue())
+    write_beside(path, _file_of(figure, picture_kind(path)))

@@ -16,15 +16,14 @@ import pandas as pd
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.files import write_beside
 from lwm2m_lab.trace import samples
-from lwm2m_lab.trace.tables import Tables
-from lwm2m_lab.trace.text import printable
+from lwm2m_lab.trace.handing import HandedOn
 from lwm2m_lab.wire import Columns, read_columns
 from lwm2m_lab.wire.keyring import PreSharedKeys
+from lwm2m_lab.wire.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from lwm2m_lab.trace.explain import Explanation
     from lwm2m_lab.trace.findings.registry import Finding, Rule
     from lwm2m_lab.trace.logs import Log
     from lwm2m_lab.trace.measures import Alike
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Capture", "read"]
 
 
-class Capture(Tables):
+class Capture(HandedOn):
     """CoAP messages as they were seen on the wire, and the tables that follow from them.
 
     Parameters
@@ -203,12 +202,6 @@ class Capture(Tables):
 
     # ---------------------------------------------------------------- words and pictures
 
-    def explain(self) -> Explanation:
-        """What happened, why, and which clause."""
-        from lwm2m_lab.trace.explain import explain
-
-        return explain(self)
-
     def triage(self) -> Triage:
         """Whether the capture can be explained, and what to ask for if not."""
         from lwm2m_lab.trace.triage import triage
@@ -257,7 +250,15 @@ class Capture(Tables):
     # ---------------------------------------------------------------- out
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the capture file: beside the target, then moved into place."""
+        """Write the capture file: beside the target, then moved into place.
+
+        Raises
+        ------
+        BadInput
+            For a selected part, which has no file of its own, or a place that cannot be written.
+        """
+        if self.selection is not None:
+            raise BadInput(f"this is a part of {self.name} and has no file of its own; the whole capture is expected")
         data = self._data if isinstance(self._data, bytes) else pathlib.Path(self._data).read_bytes()
         write_beside(path, data)
 

@@ -15,8 +15,8 @@ import pandas as pd
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.trace.capture import Capture, read
-from lwm2m_lab.trace.text import printable
 from lwm2m_lab.trace.updates import Update
+from lwm2m_lab.wire.text import printable
 
 __all__ = ["Comparison", "Difference", "compare"]
 

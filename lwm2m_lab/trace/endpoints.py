@@ -173,7 +173,8 @@ def name_endpoints(columns: Columns, exchanges: pd.DataFrame, registrations: pd.
     at_frame = dict(zip(exchanges["frame"].tolist(), zip(device.tolist(), session.tolist(), strict=True), strict=True))
     for row in registrations.itertuples():
         if row.endpoint != row.address and row.operation != "deregister":
-            address, within = at_frame[row.frame]
+            # A registration before a selected part is none of its exchanges.
+            address, within = at_frame.get(row.frame) or (addresses.index(row.address), -1)
             for place in (address, _place(within)) if within >= 0 else (address,):
                 times, names = told.setdefault(place, ([], []))
                 times.append(float(row.time))

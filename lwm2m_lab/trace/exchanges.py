@@ -38,9 +38,9 @@ Ints = NDArray[np.int64]
 
 
 def seconds(columns: Columns) -> NDArray[np.float64]:
-    """Seconds since the first message of the capture."""
+    """Seconds since the first message of the file."""
     time: Ints = columns["time"]
-    return (time - time[0]) / 1e9 if len(time) else np.zeros(0)
+    return (time - columns.origin_ns) / 1e9
 
 
 def group_codes(*columns: NDArray[Any]) -> Ints:

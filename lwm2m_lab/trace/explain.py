@@ -12,12 +12,13 @@ from typing import Any
 import pandas as pd
 
 from lwm2m_lab.errors import BadInput
+from lwm2m_lab.files import write_beside
 from lwm2m_lab.trace.capture import Capture, read
 from lwm2m_lab.trace.findings import Finding, Verdict, findings_of
 from lwm2m_lab.trace.findings.chains import chained
 from lwm2m_lab.trace.sentences import facts_of, sentence_of
-from lwm2m_lab.trace.text import printable
 from lwm2m_lab.trace.updates import Update
+from lwm2m_lab.wire.text import printable
 
 __all__ = ["Explanation", "as_json", "explain"]
 
@@ -75,6 +76,11 @@ class Explanation:
             raise BadInput(f"{self.capture.name} has no update of {endpoint!r}; those there are of {there}")
         return Explanation(self.capture, updates, tuple(one for one in self.findings if one.endpoint == endpoint))
 
+    def of_update(self, update: Update) -> Explanation:
+        """The same for one update alone."""
+        mine = (one for one in self.findings if (one.endpoint, one.begins) == (update.endpoint, update.frames[0]))
+        return Explanation(self.capture, (update,), tuple(mine))
+
     def _nothing(self) -> str:
         capture = self.capture
         encrypted = f"encrypted: {capture.encrypted_records} records"
@@ -103,6 +109,18 @@ class Explanation:
     def to_json(self, *, all_findings: bool = False) -> str:
         """The same as text."""
         return as_json(self.to_dict(all_findings=all_findings))
+
+    def report(self, path: str | os.PathLike[str]) -> None:
+        """Write one self-contained HTML page: what happened and why, with the evidence; no network, no script.
+
+        Raises
+        ------
+        BadInput
+            For a place that cannot be written.
+        """
+        from lwm2m_lab.show.report import report_html
+
+        write_beside(path, report_html(self).encode())
 
     def __str__(self) -> str:
         capture = self.capture

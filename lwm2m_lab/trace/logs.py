@@ -18,7 +18,7 @@ from lwm2m_lab.errors import BadInput
 from lwm2m_lab.trace.exchanges import seconds
 from lwm2m_lab.trace.log_clock import Fit, Sightings, fit_offset
 from lwm2m_lab.trace.log_formats import LogFormat, Zero, guess_format, pattern_format, without_escapes, zero_of
-from lwm2m_lab.trace.text import printable
+from lwm2m_lab.wire.text import printable
 
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture

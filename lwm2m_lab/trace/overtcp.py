@@ -39,7 +39,7 @@ def host_of(address: str) -> str:
 def _start(columns: Columns) -> int:
     """When the time axis of the tables begins, nanoseconds: with the first CoAP message, else with the first TCP."""
     if columns.rows:
-        return int(columns["time"][0])
+        return columns.origin_ns
     time = columns.segments.columns()["time"]
     return int(time[0]) if len(time) else 0
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.trace.text import printable
 from lwm2m_lab.wire import Columns, coap, stream_columns
 from lwm2m_lab.wire.keyring import PreSharedKeys
+from lwm2m_lab.wire.text import printable
 
 if TYPE_CHECKING:
     import pandas as pd

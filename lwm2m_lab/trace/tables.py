@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.trace import endpoints, exchanges, overtcp, timeline, timing, transfers
 from lwm2m_lab.trace.rows import Rows, Source, exchange_source, grouped, message_source
+from lwm2m_lab.trace.transfer_table import TransferTable
 from lwm2m_lab.wire import COLUMN_NAMES, Columns, coap
 from lwm2m_lab.wire.dtls_sessions import DtlsSession
 
@@ -50,6 +51,8 @@ class Tables:
 
     def __init__(self, columns: Columns, *, name: str) -> None:
         self.columns, self.name = columns, name
+        #: Registrations before a selected part: who the addresses of the part belong to.
+        self._earlier: pd.DataFrame | None = None
 
     # ---------------------------------------------------------------- tables
 
@@ -64,16 +67,19 @@ class Tables:
         table, notifications = exchanges.build_exchanges(self.columns)
         table["response_code"] = np.array([*self.columns.categories["code"], None], object)[table["_response_code"]]
         table["_device"] = endpoints.device_of(self.columns, table)
-        table["endpoint"] = endpoints.name_endpoints(
-            self.columns, table, endpoints.build_registrations(self.columns, table)
-        )
+        table["endpoint"] = endpoints.name_endpoints(self.columns, table, self._registered(table))
         return table, notifications
 
     @functools.cached_property
     def registrations(self) -> pd.DataFrame:
         """One row a Register, Update or De-register."""
-        table: pd.DataFrame = self._wire[0]
-        return endpoints.build_registrations(self.columns, table)
+        return self._registered(self._wired)
+
+    def _registered(self, table: pd.DataFrame) -> pd.DataFrame:
+        own = endpoints.build_registrations(self.columns, table)
+        if self._earlier is None or not len(self._earlier):
+            return own
+        return pd.concat([self._earlier, own], ignore_index=True) if len(own) else self._earlier
 
     @functools.cached_property
     def sessions(self) -> pd.DataFrame:
@@ -111,9 +117,11 @@ class Tables:
         return _with_missing(self._blocks.reindex(columns=list(transfers.BLOCK_COLUMNS)), "response_frame")
 
     @functools.cached_property
-    def transfers(self) -> pd.DataFrame:
-        """One row a block-wise body."""
-        return transfers.build_transfers(self.columns, self.rows("blocks"))
+    def transfers(self) -> TransferTable:
+        """One row a block-wise body; ``transfers.plot()`` draws them."""
+        table = TransferTable(transfers.build_transfers(self.columns, self.rows("blocks")))
+        table._capture = self  # type: ignore[assignment]
+        return table
 
     @functools.cached_property
     def _timing(self) -> pd.DataFrame:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
-from lwm2m_lab.trace.text import printable
 from lwm2m_lab.wire.survey import Survey, survey
+from lwm2m_lab.wire.text import printable
 
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture

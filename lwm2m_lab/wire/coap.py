@@ -7,7 +7,7 @@ from typing import Literal
 
 __all__ = [
     "CODES", "ERRORS", "OPTIONS", "TYPES", "Block", "Message", "Options", "code_name", "decode", "decode_options",
-    "encode",
+    "encode", "option_text",
 ]  # fmt: skip
 
 TYPES = ("CON", "NON", "ACK", "RST")
@@ -150,7 +150,7 @@ class Message:
     def __str__(self) -> str:
         head = f"{self.type} {code_name(self.code)} mid={self.mid} token={self.token.hex() or '-'}"
         shown = [
-            f"{OPTIONS.get(number, f'option {number}')}: {_shown(number, value)}" for number, value in self.options
+            f"{OPTIONS.get(number, f'option {number}')}: {option_text(number, value)}" for number, value in self.options
         ]
         tail = [f"payload: {len(self.payload)} bytes"] if self.payload else []
         return "\n  ".join([head, *shown, *tail, *([f"error: {self.error}"] if self.error else [])])
@@ -168,7 +168,14 @@ def code_name(code: str) -> str:
     return code if name is None else name if code.startswith("0.") and code != "0.00" else f"{code} {name}"
 
 
-def _shown(number: int, value: bytes) -> str:
+def option_text(number: int, value: bytes) -> str:
+    """The value of an option as people read it.
+
+    Examples
+    --------
+    >>> option_text(11, b"rd"), option_text(27, b"\\x1e"), option_text(4, b"\\xab")
+    ('rd', '1/1/1024', 'ab')
+    """
     if number in (BLOCK1, BLOCK2):
         return str(Block.from_bytes(value))
     if number in _TEXT_OPTIONS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import mmap
 import os
@@ -98,6 +99,7 @@ class Columns(Mapping[str, Array]):
         if decryption is not None and decryption.carried:
             carried = arrays["_carried"]
             self._session = np.where(carried >= 0, decryption.numbers()[carried], -1)
+        self._origin_ns: int | None = None
 
     def __getitem__(self, name: str) -> Array:
         if name not in COLUMN_NAMES:
@@ -124,6 +126,27 @@ class Columns(Mapping[str, Array]):
     def lengths(self) -> Array:
         """Bytes of each datagram, as far as it was captured."""
         return self._arrays["_length"]
+
+    @property
+    def origin_ns(self) -> int:
+        """Time of the first message of the file, from which seconds are counted; also where only a part is selected."""
+        if self._origin_ns is not None:
+            return self._origin_ns
+        return int(self._arrays["time"][0]) if self.rows else 0
+
+    def take(self, rows: NDArray[np.bool_]) -> Columns:
+        """The rows where the mask is true, as columns of their own: frames, seconds and categories stay what they are.
+
+        Parameters
+        ----------
+        rows : array of bool
+            Shape (`rows`,).
+        """
+        part = copy.copy(self)
+        part._origin_ns = self.origin_ns
+        part._arrays = {name: array[rows] for name, array in self._arrays.items()}
+        part._session = None if self._session is None else self._session[rows]
+        return part
 
     def text(self, name: str, row: int) -> str | None:
         """The text of a text column in one row; None where it is missing."""

@@ -19,13 +19,13 @@ from lwm2m_lab.wire.gather import column, rows
 from lwm2m_lab.wire.records import Interface, Part, Records
 from lwm2m_lab.wire.window import Window, open_capture
 
-__all__ = ["Interface", "RecordReader", "Records", "open_capture"]
+__all__ = ["LONGEST_RECORD", "PCAP_MAGIC", "Interface", "RecordReader", "Records", "open_capture"]
 
 #: Larger windows leave the processor's cache, smaller ones cost more calls.
 WINDOW = 6 * 2**20
 
 #: pcap magics as they stand in the file: byte order and nanoseconds per tick.
-_PCAP_MAGIC = {
+PCAP_MAGIC = {
     b"\xd4\xc3\xb2\xa1": ("<", 1000),
     b"\xa1\xb2\xc3\xd4": (">", 1000),
     b"\x4d\x3c\xb2\xa1": ("<", 1),
@@ -74,7 +74,7 @@ class RecordReader:
         self._format: _Format
         if head[:4] == NG_MAGIC:
             self._window, self._format = Window(stream, head), BlockReader()
-        elif head[:4] in _PCAP_MAGIC:
+        elif head[:4] in PCAP_MAGIC:
             if len(head) < 24:
                 raise BadInput(f"{name} is cut after {len(head)} bytes, within its header; a whole capture is expected")
             self._window, self._format = Window(stream), _PcapReader(head)
@@ -126,7 +126,7 @@ class _PcapReader:
     """Records of a classic pcap."""
 
     def __init__(self, head: bytes) -> None:
-        self._order, self._tick_ns = _PCAP_MAGIC[head[:4]]
+        self._order, self._tick_ns = PCAP_MAGIC[head[:4]]
         (linktype,) = struct.unpack_from(self._order + "I", head, 20)
         # The upper bits carry the length of a frame check sequence.
         self.interfaces = [Interface(linktype=linktype & 0xFFFF, ticks_per_second=10**9 // self._tick_ns)]

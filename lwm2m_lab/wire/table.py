@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lwm2m_lab.wire.columns import COLUMN_NAMES, Columns
+from lwm2m_lab.wire.text import safe_cell
 
 __all__ = ["write_csv"]
 
@@ -36,13 +37,7 @@ def _texts(columns: Columns, name: str, part: slice) -> list[str]:
     if name == "time":
         return [f"{time // 10**9}.{time % 10**9:09d}" for time in array.tolist()]
     if name in columns.categories:
-        table: NDArray[np.object_] = np.array([*map(_safe, columns.categories[name]), ""], object)
+        table: NDArray[np.object_] = np.array([*map(safe_cell, columns.categories[name]), ""], object)
         texts: list[str] = table[array].tolist()
         return texts
     return ["" if value < 0 else str(value) for value in array.tolist()]
-
-
-def _safe(text: str) -> str:
-    """A text that no spreadsheet takes for a formula, and no terminal for a command."""
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-    return "'" + shown if shown[:1] in ("=", "+", "-", "@") else shown
