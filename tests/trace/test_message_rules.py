@@ -19,7 +19,7 @@ from tests.trace.triggers import TRIGGERS
 SENTENCES = {
     "M0": "/5/0/0 was sent 5 times over 37.7 s from frame 11 on and never answered",
     "M1": "a time-out of 120 s for the whole body and not for each block",
-    "M3": "block 0 (frame 9) was sent 2 times, and the device reports Update Result 5",
+    "M3": "reports Update Result 5; the same 3000 bytes were taken in the update of frames 20 to 26",
     "M5": "block 0 was answered after 6.1 s, the others after 50 ms (median), and 1 needless copy was sent",
     "M6": "raise ACK_TIMEOUT above 3.1 s",
     "M7": "was sent 4 times at gaps of 2.0 s, 2.1 s and 2.0 s",

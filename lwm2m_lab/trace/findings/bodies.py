@@ -130,8 +130,10 @@ def format_dropped(case: Case) -> Iterator[Conclusion]:
         if wrong.size:
             at, frame = int(wrong[0]), own.frame if side == "request" else own.response_frame
             names = [f"Content-Format {one}" if one >= 0 else "none" for one in (form[starts[at]], form[at])]
+            # A response that leaves it out may still be of the same body; one that says another is not.
+            left_out = side == "response" and form[at] < 0
             yield Said(
-                Verdict.FAIL,
+                Verdict.INCONCLUSIVE if left_out else Verdict.FAIL,
                 f"block 0 has {names[0]} and block {num[there][at]} in frame {frame[at]} has {names[1]}",
                 frame[np.append(starts[wrong[:1]], wrong)],
                 party="server" if party == "server" else "repository",

@@ -8,8 +8,9 @@ import numpy as np
 
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Conclusion, Said, Verdict, rule
-from lwm2m_lab.trace.findings.traffic import body_ends, body_starts, gets, period, writes
+from lwm2m_lab.trace.findings.traffic import answers_others, body_ends, body_starts, gets, period, writes
 from lwm2m_lab.trace.rows import Rows
+from lwm2m_lab.trace.updates import Update
 from lwm2m_lab.wire import coap
 
 __all__: list[str] = []
@@ -75,20 +76,25 @@ def resumed_elsewhere(case: Case) -> Iterator[Conclusion]:
         return
     num, _, size, length = body_ends(asked, pull=True)
     end = np.maximum.accumulate(np.where(num >= 0, num * size + length, 0))
-    pause = np.diff(asked.time) > _BREAK
-    moved = np.diff(asked["_src"]) != 0
+    # The last answered GET before each one: a break is what lies between its answer and the next try.
+    before = np.maximum.accumulate(np.where(num >= 0, np.arange(len(num)), -1))[:-1]
+    pause = asked.time[1:] - asked.response_time[before] > _BREAK
+    moved = asked["_src"][1:] != asked["_src"][before]
     boots = case.registrations.where(operation="register").frame
-    booted = np.searchsorted(boots, asked.frame[1:]) > np.searchsorted(boots, asked.frame[:-1])
+    booted = np.searchsorted(boots, asked.frame[1:]) > np.searchsorted(boots, asked.frame[before])
     wanted = np.maximum(asked.request_block2_num, 0)
-    for at in (np.nonzero((pause | moved | booted) & (wanted[1:] > 0) & (num[:-1] >= 0))[0] + 1).tolist():
+    for at in (np.nonzero((pause | moved | booted) & (wanted[1:] > 0) & (before >= 0))[0] + 1).tolist():
+        last = int(before[at - 1])
         offset = int(wanted[at]) * int(max(asked.request_block2_size[at], 0))
-        frames = [int(asked.response_frame[at - 1]), int(asked.frame[at])]
-        broke = f"after a break of {period(float(asked.time[at] - asked.time[at - 1]))} the device goes on at byte "
+        frames = [int(asked.response_frame[last]), int(asked.frame[at])]
+        broke = (
+            f"after a break of {period(float(asked.time[at] - asked.response_time[last]))} the device goes on at byte "
+        )
         broke += f"{offset} in frame {frames[1]}"
-        one, other = (_etag(case, asked, position) for position in (at - 1, at))
+        one, other = (_etag(case, asked, position) for position in (last, at))
         restarted = (wanted[at:] == 0).any()
-        if offset > int(end[at - 1]):
-            yield Said(Verdict.FAIL, f"{broke}, and only {end[at - 1]} bytes are there", frames, certainty="suspected")
+        if offset > int(end[last]):
+            yield Said(Verdict.FAIL, f"{broke}, and only {end[last]} bytes are there", frames, certainty="suspected")
         elif one is None or other is None:
             yield (
                 Verdict.INCONCLUSIVE,
@@ -185,21 +191,29 @@ def written_twice(case: Case) -> Iterator[Conclusion]:
     if not len(damaged):
         yield Verdict.PASS, f"{len(twice)} blocks were sent more than once, and the image was not found damaged", ()
         return
-    info, value, frame = case.update.evidence.info, damaged.first("value"), damaged.first("frame")
+    value, frame = damaged.first("value"), damaged.first("frame")
     told = f"{named} was sent {int(twice.retransmissions[0]) + 1} times, and the device reports Update Result {value}"
-    if info is not None and info.hash_valid:
+    taken = next((one for one in _of_same_image(case) if 2 in one.states or 1 in one.results), None)
+    if taken is not None:
         yield (
             Verdict.FAIL,
-            f"the {case.update.image_size} bytes on the wire are an image whose hash is valid; {told}: it may have "
-            "written the copy behind the block",
+            f"{told}; the same {case.update.image_size} bytes were taken in the update of frames {taken.frames[0]} to "
+            f"{taken.frames[1]}: the device may have written the copy behind the block",
             [*twice.frame.tolist(), frame],
         )
     else:
         yield (
             Verdict.INCONCLUSIVE,
-            f"{told}; the image file would tell whether the bytes on the wire were right",
+            f"{told}; a second try without copies would tell whether the device writes them twice, or the image is bad",
             [*twice.frame.tolist(), frame],
         )
+
+
+def _of_same_image(case: Case) -> list[Update]:
+    """Other updates of the endpoint with the same image."""
+    own = case.capture.updates_of(case.update.endpoint)[:100]
+    same = [one for one in own if one.frames != case.update.frames]
+    return [one for one in same if one.image_sha256 == case.update.image_sha256]
 
 
 @rule("M4", "a new block 0 begins a new body", clause="RFC 7959, 2.5")
@@ -239,7 +253,7 @@ def old_context(case: Case) -> Iterator[Conclusion]:
                 certainty="suspected",
             )
             return
-        if answer < 0 and blocks.retransmissions[at] >= 2 and _answers_others(case, float(blocks.time[at])):
+        if answer < 0 and blocks.retransmissions[at] >= 2 and answers_others(case, frame):
             yield Said(
                 Verdict.FAIL,
                 f"{begins}, was sent {blocks.retransmissions[at] + 1} times and never answered, while the device "
@@ -249,9 +263,3 @@ def old_context(case: Case) -> Iterator[Conclusion]:
             )
             return
     yield Verdict.PASS, f"{len(again)} times block 0 began the body anew, and it was taken so", blocks.frame[again]
-
-
-def _answers_others(case: Case, after: float) -> bool:
-    asked = case.requests
-    small = (asked.response_frame >= 0) & (asked.request_block1_num < 0) & (asked.time > after)
-    return bool(small.any())

@@ -17,7 +17,7 @@ _CONTINUE = 0x5F
 #: A server that says nothing for so long after an acknowledged block has stopped, seconds.
 _SILENCE = 30.0
 #: Time-outs that people write down, seconds.
-_ROUND = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 300, 600, 900, 1200, 1800, 3600)
+_ROUND = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 300, 600, 900, 1200, 1800, 3600)
 #: Bodies end here where a buffer or a counter does, bytes and blocks.
 _LIMITS = (1024, 2048, 4096, 8192, 16384, 32768, 65535, 65536, 131072, 262144, 524288, 1048576)
 _BLOCK_LIMITS = (32767, 32768, 65535, 65536)
@@ -46,7 +46,9 @@ def whole_time_out(case: Case) -> Iterator[Conclusion]:
     num_zero = np.nonzero(blocks.request_block1_num == 0)[0]
     began = float(blocks.time[num_zero[-1] if num_zero.size else 0])
     lasted = time - began
-    named = next((one for one in _ROUND if abs(lasted - one) < max(0.02 * one, 0.5) and lasted > 2), None)
+    # It strikes between the last acknowledgement and the one that would have come next.
+    step = 1.5 * float(np.median(np.diff(blocks.response_time[int(num_zero[-1]) if num_zero.size else 0 :])))
+    named = next((one for one in _ROUND if -0.1 <= one - lasted <= step + 0.1 + 0.005 * one), None)
     said = (
         f"the server stops after block {num}, which was acknowledged after {period(float(blocks.rtt_s[last]))} (frame "
         f"{frame}), {period(lasted)} after block 0"

@@ -72,7 +72,7 @@ def response_ignored(case: Case) -> Iterator[Conclusion]:
     told = False
     for at in silent.tolist()[:_MOST_DECODED]:
         copies = np.nonzero(seen.first == at)[0]
-        if len(copies) < 4 or not seen.heard(int(seen.dst[at]), float(seen.time[at])):
+        if len(copies) < 4 or not seen.reachable(at):
             continue
         told = True
         span = float(seen.time[copies[-1]] - seen.time[at])
@@ -215,7 +215,7 @@ def ping_unanswered(case: Case) -> Iterator[Conclusion]:
         )
         return
     silent = pings[(answer < 0) & (seen.copies[pings] >= 4)]
-    silent = silent[[seen.heard(int(seen.dst[at]), float(seen.time[at])) for at in silent.tolist()]]
+    silent = silent[np.array([seen.reachable(at) for at in silent.tolist()], bool)]
     if silent.size:
         at = int(silent[0])
         yield Said(

@@ -8,7 +8,7 @@ import numpy as np
 
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Conclusion, Party, Said, Verdict, rule
-from lwm2m_lab.trace.findings.traffic import body_ends, gets, period, remaining, requester, writes
+from lwm2m_lab.trace.findings.traffic import answers_others, body_ends, gets, period, remaining, requester, writes
 from lwm2m_lab.trace.rows import Rows
 
 __all__: list[str] = []
@@ -131,21 +131,25 @@ def too_large_for_link(case: Case) -> Iterator[Conclusion]:
     if passing >= least:
         yield Verdict.PASS, f"blocks of {passing} bytes were answered: size does not explain what was lost", frames
         return
+    meanwhile = not pull and any(answers_others(case, frame) for frame in frames[:8])
     later = answered & (blocks.frame > first)
-    others = case.exchanges[(case.exchanges.response_frame >= 0).astype(bool)].after(first)
-    if later.any():
+    lost_all = f"all {copies} messages with blocks of {least} bytes were lost"
+    if later.any() and (meanwhile or lost.sum() > 1):
         yield (
             Verdict.FAIL,
-            f"all {copies} messages with blocks of {least} bytes were lost, blocks of {passing} bytes pass: the link "
-            f"or a modem does not carry datagrams that large; use blocks of {passing} bytes",
+            f"{lost_all}, blocks of {passing} bytes pass: the link or a modem does not carry datagrams that large; use "
+            f"blocks of {passing} bytes",
             [*frames, *blocks.frame[later].tolist()],
         )
-    elif len(others):
+    elif later.any() or meanwhile:
+        passes = (
+            f"blocks of {passing} bytes passed later on" if later.any() else "shorter messages were answered meanwhile"
+        )
         yield (
             Verdict.INCONCLUSIVE,
-            f"all {copies} messages with blocks of {least} bytes were lost, while shorter messages were answered: "
-            f"blocks of {max(64, least // 2)} bytes would tell whether their size is the reason",
-            [*frames, others.first("frame")],
+            f"{lost_all}, {passes}: a second try with blocks of {least} bytes, and one of {max(16, least // 2)}, would "
+            "tell whether their size is the reason",
+            [*frames, *blocks.frame[later].tolist()],
         )
 
 

@@ -20,6 +20,9 @@ __all__ = [
     "NON",
     "RST",
     "Traffic",
+    "answers_others",
+    "body_ends",
+    "body_starts",
     "gets",
     "listed",
     "period",
@@ -152,6 +155,19 @@ class Traffic:
         """Whether an address says anything after a time."""
         return bool(((self.src == source) & (self.time > after)).any())
 
+    def reachable(self, group: int) -> bool:
+        """Whether the receiver of a message is heard while it is sent again, and hears its sender.
+
+        It acknowledges something else, or asks for something and is content with the answer: a path that was gone for
+        a while, either way, looks otherwise.
+        """
+        copies = np.nonzero(self.first == group)[0]
+        begin, end = self.time[copies[0]], self.time[copies[-1]]
+        during = (self.time > begin) & (self.time < end) & (self.src == self.dst[group]) & (self.dst == self.src[group])
+        acknowledges = during & (self.type >= ACK) & (self.first[np.maximum(self.answered, 0)] != group)
+        asks = during & (self.type == CON) & (self.rank == 0) & (self.copies == 1) & (self.answer >= 0)
+        return bool(acknowledges.any() or (asks & (self.time < end - 5)).any())
+
 
 def traffic(case: Case) -> Traffic:
     """The traffic of an update, worked out once."""
@@ -213,6 +229,16 @@ def body_starts(num: Ints) -> Ints:
 def requester(case: Case) -> tuple[Party, Party]:
     """Who asks and who answers in the delivery."""
     return ("device", "repository") if case.update.evidence.kind == "pull" else ("server", "device")
+
+
+def answers_others(case: Case, frame: int) -> bool:
+    """Whether the device answers other requests while the one of this frame is sent again and again."""
+    seen = traffic(case)
+    at = int(np.searchsorted(seen.frame, frame))
+    last = seen.time[seen.first == seen.first[at]][-1]
+    asked = case.requests
+    small = (asked.response_frame >= 0) & (asked.request_block1_num < 0)
+    return bool((small & (asked.time > seen.time[at]) & (asked.response_time < last)).any())
 
 
 def remaining(case: Case, time: float) -> float:

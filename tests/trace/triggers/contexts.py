@@ -65,6 +65,8 @@ TRIGGERS = {
         push 1-2
         notify /5/0/5 5
         notify /5/0/3 0
+        push
+        notify /5/0/3 2
         """,
         certainty="suspected",
         quiet=(

@@ -16,6 +16,13 @@ server > device  CON PUT /5/0/0 1:0/1/1024 cf=42 1024B
 +10 server > device  again
 +20 server > device  again
 """
+MEANWHILE = """
+server > device  CON PUT /5/0/0 1:0/1/1024 cf=42 1024B mid=500 token=e0
++2.5 server > device  again
++5 server > device  again
+read /5/0/3 0
++10 server > device  CON PUT /5/0/0 1:0/1/1024 cf=42 1024B mid=500 token=e0
+"""
 
 TRIGGERS = {
     "W3": Trigger(
@@ -91,13 +98,15 @@ TRIGGERS = {
     ),
     "W16": Trigger(
         "no block of 1024 bytes arrives, each of 512 does",
-        f"ready\n{LARGE}\npush size=512",
+        f"ready\n{MEANWHILE}\npush size=512",
         party="network",
         certainty="suspected",
         quiet=(
             HEALTHY,
             # The path is gone: nothing is answered any more.
             f"ready\n{LARGE}",
+            # The path came back, and a block as large is answered.
+            f"ready\n{LARGE}\nread /5/0/3 0\npush",
             # A block of that size was answered before.
             f"ready\npush 0\n{LARGE.replace('1:0', '1:1')}\nread /5/0/3 1",
         ),

@@ -159,13 +159,13 @@ TRIGGERS = {
         quiet=(HEALTHY, blocks(f"{PUT}\n+2.5 server > device again\n{ANSWER}")),
     ),
     "C3": Trigger(
-        "a block is sent eight times",
+        "a block is sent ten times",
         """
         ready
         push 0
         server > device  CON PUT /5/0/0 1:1/1/1024 cf=42 1024B
         """
-        + "\n".join(f"+{2**n} server > device  again" for n in range(1, 8)),
+        + "\n".join(f"+{2 + n} server > device  again" for n in range(9)),
         party="server",
         certainty="suspected",
         quiet=(
