@@ -143,7 +143,9 @@ def build_exchanges(columns: Columns) -> tuple[pd.DataFrame, pd.DataFrame]:
     first = _first_responses(matched, responses, len(requests))
     _add_responses(table, columns, first, answers, responses)
     observed = columns["observe"][requests] == 0
-    later = (matched >= 0) & (first[np.maximum(matched, 0)] != responses) & observed[np.maximum(matched, 0)]
+    # One more behind the last: a capture of responses alone has no request to point at.
+    at = np.where(matched >= 0, matched, split)
+    later = (matched >= 0) & (np.append(first, -1)[at] != responses) & np.append(observed, False)[at]
     # A registration that is renewed with the same token, and its own copies, are no news.
     notifications = pd.DataFrame({"_row": responses[later], "_exchange": matched[later]})
     return table, notifications

@@ -160,7 +160,8 @@ def _copies(columns: Columns, exchanges: pd.DataFrame) -> tuple[Ints, Ints]:
 
 def _answers(columns: Columns, exchanges: pd.DataFrame) -> tuple[Ints, Ints]:
     """Rows of acknowledgements and resets, and which exchange each answers."""
-    acks = np.nonzero(columns["type"] >= _ACK)[0]
+    # A request in an acknowledgement is against the rules, but it occurs; it answers nothing.
+    acks = np.nonzero((columns["type"] >= _ACK) & ((columns["code"] == 0) | (columns["code"] >= 32)))[0]
     asked = exchanges["_row"].to_numpy()
     src, dst = ends(columns)
     near, far = np.concatenate([src[asked], dst[acks]]), np.concatenate([dst[asked], src[acks]])

@@ -240,7 +240,8 @@ class _Work:
         for reader, records in self._records():
             columns = (records.time_ns, records.interface, records.original)
             for time, interface, original in zip(*(column.tolist() for column in columns), strict=True):
-                packets.append(Packet(time, bytes(kept[len(packets)]), interface, original=original))
+                # Of a damaged file the time may be any number of 64 bits; it is read back as it was.
+                packets.append(Packet(time & (1 << 64) - 1, bytes(kept[len(packets)]), interface, original=original))
             interfaces = reader.interfaces
         names = [one.name for one in interfaces]
         named = sorted(names) == _SIDES

@@ -9,13 +9,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import lwm2m_lab as lab
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.trace.bound import PathModel, fit_path, lower_bound
 from lwm2m_lab.trace.measures import Measures
+from lwm2m_lab.trace.samples import path_of
 from lwm2m_lab.trace.timing import wire_bytes
-from lwm2m_lab.wire.coap import Block
+from lwm2m_lab.wire.coap import Block, Message
+from tests import peers
 
 
 def truth(run: Any, delay: float) -> tuple[int, int, float]:
@@ -216,6 +220,30 @@ def test_noise_has_no_rate() -> None:
             PathModel(**wrong)
     with pytest.raises(BadInput, match="16 to 1024 are expected"):
         lower_bound(0, path=PathModel(rtt0_s=1))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 8000), st.integers(0, 255)), max_size=60), st.integers(0, 3))
+def test_no_capture_is_too_damaged(changes: list[tuple[int, int]], which: int) -> None:
+    """Bytes changed anywhere: every count, measure and comparison comes to an end, and adds up."""
+    names = ("anjay-push-256-ok", "anjay-pull-coap-404", "anjay-push-badcrc", "anjay-push-delayed-failure")
+    data = bytearray(path_of(names[which]).read_bytes()[:9000])
+    for at, value in changes:
+        data[24 + at % (len(data) - 24)] = value
+    capture = lab.Capture.from_bytes(bytes(data), name="damaged")
+    table = capture.measures
+    assert (table["needed"] + table["spurious"] == table["retransmissions"]).all()
+    for update in capture._updates:
+        assert update.cost(nat_timeout_s=1, psm=1, edrx=1).total_bytes >= 0
+    assert str(capture.triage()).startswith("damaged")
+    assert lab.compare(capture, capture).same
+
+
+def test_an_acknowledgement_with_a_request_in_it_answers_nothing(ready: Any) -> None:
+    """Against the rules, but seen in the field."""
+    ready.say(peers.SERVER, ready.device, Message("ACK", "0.01", 7, b"\1", ((11, b"5"),)))
+    timing = ready.capture()._timing
+    assert timing["answers"].iloc[-1] == 0
 
 
 def test_it_reads_as_one_line_says() -> None:

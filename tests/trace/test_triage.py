@@ -259,3 +259,10 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["triage", path, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["explainable"] == "no"
     assert main(["triage", "nowhere.pcap"]) == 2
+
+
+def test_responses_alone_can_be_read(whole: Any) -> None:
+    """Not one request: tables are empty, and it is said which direction is missing."""
+    device = bytes((192, 0, 2, 2))
+    answers = [one for one in whole.packets if one.data[12:16] == device and one.data[29] >= 64]
+    assert of(answers).lacks[0].what == "one direction"
