@@ -33,7 +33,7 @@ COLUMNS = "from lwm2m_lab.wire import read_columns\nc = read_columns(FILE)\nasse
 FRAME = "import lwm2m_lab as lab\nlab.read(FILE).messages"
 EXPLAIN = "import lwm2m_lab as lab\nstr(lab.explain(lab.read(FILE)))"
 STREAM = "import lwm2m_lab as lab\nfor part in lab.read(FILE, stream=True): pass"
-IMPORTS = "import lwm2m_lab as lab, lwm2m_lab.trace.stream"
+IMPORTS = "import lwm2m_lab as lab, lwm2m_lab.trace.stream\nlab.read"
 DPKT = """import dpkt, aiocoap
 for _, frame in dpkt.pcap.Reader(open(FILE, 'rb')):
     udp = getattr(getattr(dpkt.ethernet.Ethernet(frame), 'data', None), 'data', None)
