@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lwm2m_lab.trace.exchanges import EXCHANGE_LIFETIME
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Conclusion, Party, Said, Verdict, rule
-from lwm2m_lab.trace.findings.traffic import ACK, CON, NON, RST, Traffic, period, remaining, traffic, writes
+from lwm2m_lab.trace.findings.traffic import ACK, CON, NO_CHANCE, NON, RST, Traffic, period, remaining, traffic, writes
 from lwm2m_lab.trace.rows import Rows
 from lwm2m_lab.wire import coap
 
@@ -72,7 +72,7 @@ def response_ignored(case: Case) -> Iterator[Conclusion]:
     told = False
     for at in silent.tolist()[:_MOST_DECODED]:
         copies = np.nonzero(seen.first == at)[0]
-        if len(copies) < 4 or not seen.reachable(at):
+        if not seen.reachable(at) or seen.chance(silent, len(copies)) > NO_CHANCE:
             continue
         told = True
         span = float(seen.time[copies[-1]] - seen.time[at])
@@ -215,7 +215,9 @@ def ping_unanswered(case: Case) -> Iterator[Conclusion]:
         )
         return
     silent = pings[(answer < 0) & (seen.copies[pings] >= 4)]
-    silent = silent[np.array([seen.reachable(at) for at in silent.tolist()], bool)]
+    chance = [seen.chance(silent, int(seen.copies[at])) for at in silent.tolist()]
+    kept = [at for at, likely in zip(silent.tolist(), chance, strict=True) if likely < NO_CHANCE and seen.reachable(at)]
+    silent = np.array(kept, np.int64)
     if silent.size:
         at = int(silent[0])
         yield Said(

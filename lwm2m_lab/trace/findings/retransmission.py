@@ -11,6 +11,7 @@ from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Conclusion, Said, Verdict, rule
 from lwm2m_lab.trace.findings.traffic import (
     CON,
+    NO_CHANCE,
     Traffic,
     gets,
     listed,
@@ -84,7 +85,7 @@ def duplicate_ignored(case: Case) -> Iterator[Conclusion]:
         if not mine.size:
             continue
         messages = np.unique(seen.first[ignored])
-        if len(ignored) >= 3 and len(ignored) == len(mine):
+        if len(ignored) == len(mine) >= 3 and seen.chance(messages, len(ignored)) < NO_CHANCE:
             first = int(messages[0])
             yield Said(
                 Verdict.FAIL,

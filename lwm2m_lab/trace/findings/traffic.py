@@ -18,6 +18,7 @@ __all__ = [
     "ACK",
     "CON",
     "NON",
+    "NO_CHANCE",
     "RST",
     "Traffic",
     "answers_others",
@@ -38,6 +39,8 @@ Ints = NDArray[np.int64]
 NETWORK_COPY_S = 0.5
 #: Later messages under one id are looked at this far back.
 _MOST_STEPS = 64
+#: What is less likely than this is no chance.
+NO_CHANCE = 2e-4
 
 
 @dataclass(eq=False)
@@ -154,6 +157,17 @@ class Traffic:
     def heard(self, source: int, after: float) -> bool:
         """Whether an address says anything after a time."""
         return bool(((self.src == source) & (self.time > after)).any())
+
+    def chance(self, besides: Ints, count: int) -> float:
+        """How likely so many datagrams or their answers were lost one after the other.
+
+        From how many of the other confirmable messages were not answered at once, one more for what was not seen.
+        """
+        begun = (self.type == CON) & (self.rank == 0)
+        begun[besides] = False
+        at_once = begun & (self.answer >= 0) & (self.copies == 1)
+        troubled = (int(begun.sum()) - int(at_once.sum()) + 1) / (int(begun.sum()) + 2)
+        return float(troubled**count)
 
     def reachable(self, group: int) -> bool:
         """Whether the receiver of a message is heard while it is sent again, and hears its sender.

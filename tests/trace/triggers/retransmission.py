@@ -57,7 +57,7 @@ TRIGGERS = {
     ),
     "M2": Trigger(
         "each acknowledgement is lost behind the tap, and no copy is acknowledged again",
-        blocks(f"{PUT}\n{ANSWER}\n+2.5 server > device again\n+5 server > device again", 2),
+        blocks(f"{PUT}\n{ANSWER}\n+2.5 server > device again\n+5 server > device again", 3) + "\nread /5/0/3 1" * 6,
         certainty="suspected",
         quiet=(
             HEALTHY,
