@@ -100,3 +100,12 @@ def _packets(data: bytes) -> list[Packet]:
         for time, start, length in zip(records.time_ns, records.start, records.captured, strict=True):
             found.append(Packet(int(time), records.data[start : start + length].tobytes()))
     return found
+
+
+def test_a_body_of_one_block_has_no_pace() -> None:
+    """Nothing to take a median of, and no rule that stumbles over it."""
+    script = "ready\nimage 20000 raw\npush 0-3\npush 0\nwait 100\nread /5/0/3 1"
+    found = lab.explain(Session(script).capture()).findings
+    (one,) = [one for one in found if one.rule == "M1"]
+    assert (str(one.verdict), one.frames[-1]) == ("INCONCLUSIVE", 18)
+    assert not [one for one in found if "could not be applied" in one.sentence]

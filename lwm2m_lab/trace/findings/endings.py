@@ -47,7 +47,8 @@ def whole_time_out(case: Case) -> Iterator[Conclusion]:
     began = float(blocks.time[num_zero[-1] if num_zero.size else 0])
     lasted = time - began
     # It strikes between the last acknowledgement and the one that would have come next.
-    step = 1.5 * float(np.median(np.diff(blocks.response_time[int(num_zero[-1]) if num_zero.size else 0 :])))
+    steps = np.diff(blocks.time[int(num_zero[-1]) if num_zero.size else 0 :])
+    step = 1.5 * float(np.median(steps)) if steps.size else 0.0
     named = next((one for one in _ROUND if -0.1 <= one - lasted <= step + 0.1 + 0.005 * one), None)
     said = (
         f"the server stops after block {num}, which was acknowledged after {period(float(blocks.rtt_s[last]))} (frame "

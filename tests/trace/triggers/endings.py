@@ -28,6 +28,8 @@ TRIGGERS = {
         certainty="suspected",
         quiet=(
             HEALTHY,
+            # One block, begun anew, and the capture ends there.
+            "ready\nimage 20000 raw\npush 0-3\npush 0\nwait 20",
             # The capture ends there.
             "ready\nimage 20000 raw\npush 0-11",
             # The last block was never acknowledged.
