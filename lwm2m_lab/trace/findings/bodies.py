@@ -160,8 +160,11 @@ def gap_accepted(case: Case) -> Iterator[Conclusion]:
         return
     frame, num = gaps.first("frame"), gaps.first("num")
     seen = traffic(case)
-    at = int(np.nonzero(seen.frame == frame)[0][0])
-    earlier = np.nonzero((seen.src[:at] == seen.src[at]) & (seen.type[:at] == seen.type[at]) & (seen.rank[:at] == 0))[0]
+    at = int(np.searchsorted(seen.frame, frame))
+    # A message that cannot be told to be this device's has no neighbours.
+    known = at < len(seen.frame) and int(seen.frame[at]) == frame
+    same = (seen.src[:at] == seen.src[at]) & (seen.type[:at] == seen.type[at]) if known else np.zeros(at, bool)
+    earlier = np.nonzero(same & (seen.rank[:at] == 0))[0]
     before = blocks[blocks.frame == seen.frame[earlier[-1]]] if earlier.size else blocks[:0]
     next_id = len(before) > 0 and int(seen.mid[at]) == (int(seen.mid[earlier[-1]]) + 1) % 65536 and before.num[0] < num
     if next_id:

@@ -249,6 +249,8 @@ def answers_others(case: Case, frame: int) -> bool:
     """Whether the device answers other requests while the one of this frame is sent again and again."""
     seen = traffic(case)
     at = int(np.searchsorted(seen.frame, frame))
+    if at >= len(seen.frame) or seen.frame[at] != frame:
+        return False
     last = seen.time[seen.first == seen.first[at]][-1]
     asked = case.requests
     small = (asked.response_frame >= 0) & (asked.request_block1_num < 0)
