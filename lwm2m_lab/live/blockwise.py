@@ -6,6 +6,7 @@ Four rooms of one house: `push_blocks` (server) speaks to `Block1Receiver` (devi
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,7 +17,19 @@ from aiocoap.numbers.codes import Code
 from lwm2m_lab.errors import BadInput, LabError
 from lwm2m_lab.live.requests import Requester
 
-__all__ = ["Block1Receiver", "Fetched", "Refused", "Verdict", "fetch_blocks", "push_blocks", "serve_block", "szx_of"]
+__all__ = [
+    "Block1Receiver",
+    "BodyReceiver",
+    "Fetched",
+    "Partial",
+    "Refused",
+    "Verdict",
+    "fetch_blocks",
+    "in_blocks",
+    "push_blocks",
+    "serve_block",
+    "szx_of",
+]
 
 #: How often a transfer may begin anew (4.08 from the receiver, an ETag that changed) before the sender gives up.
 RESTARTS = 2
@@ -160,7 +173,8 @@ class Block1Receiver:
         """
         block, payload = request.opt.block1, request.payload
         number, more, size = (0, False, 0) if block is None else (block.block_number, block.more, block.size)
-        key = (request.remote, request.code, request.opt.content_format, tuple(request.opt.uri_query))
+        named = (tuple(request.opt.uri_path), tuple(request.opt.uri_query))
+        key = (request.remote, request.code, request.opt.content_format, named)
         offset = number * size
         if number == 0:
             # A block 0 begins anew, also in the middle of another body (RFC 7959, 2.5).
@@ -192,6 +206,37 @@ class Block1Receiver:
         return response
 
 
+@dataclass
+class BodyReceiver:
+    """Bodies of requests other than the package: one at a time, and small.
+
+    Parameters
+    ----------
+    limit : int
+        Bytes of a body.
+    preferred_szx : int
+        As of `Block1Receiver`.
+    """
+
+    limit: int
+    preferred_szx: int = 6
+
+    def __post_init__(self) -> None:
+        self._receiver = Block1Receiver(self.limit, self.preferred_szx)
+
+    def whole(self, request: aiocoap.Message) -> aiocoap.Message:
+        """The request with its body whole, or the answer to a block that does not complete one."""
+        if request.opt.block1 is None and len(request.payload) <= self.limit:
+            return request
+        if self._receiver.is_malformed(request):
+            return self._receiver.answer(request, Code.BAD_REQUEST)
+        verdict = self._receiver.take(request)
+        if verdict == "whole":
+            return request.copy(payload=bytes(self._receiver.body), block1=None)
+        codes = {"unmatched": Code.REQUEST_ENTITY_INCOMPLETE, "too large": Code.REQUEST_ENTITY_TOO_LARGE}
+        return self._receiver.answer(request, codes.get(verdict, Code.CONTINUE))
+
+
 # ---------------------------------------------------------------- Block2, fetching
 
 
@@ -210,24 +255,42 @@ class Fetched:
     etag: bytes | None
 
 
+@dataclass
+class Partial:
+    """As much of a body as has come, to be gone on with after a break."""
+
+    body: bytearray = field(default_factory=bytearray)
+    etag: bytes | None = None
+
+
 async def fetch_blocks(
-    requester: Requester, uri: str, *, block_size: int, limit: int, progress: Callable[[int], None] = lambda _: None
+    requester: Requester,
+    uri: str,
+    *,
+    block_size: int,
+    limit: int,
+    partial: Partial | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Fetched:
-    """Fetch a body in blocks.
+    """Fetch a body in blocks, or the rest of one.
 
     Follows a smaller SZX in the answer, and begins anew when the ETag changes under way (RFC 7959, 2.4), twice at most.
+    What has come by the time of an error is in `partial`.
 
     Raises
     ------
     NoAnswer, UnknownHost
         When a block goes unanswered or the host has no address.
     Refused
-        When the repository answers with an error, or with blocks that make no body.
+        When the repository answers with an error, or with blocks that make no body, or changes it again and again.
     MemoryError
         When the body is larger than `limit` bytes.
     """
     szx, restarts = szx_of(block_size), 0
-    body, etag = bytearray(), None
+    partial = partial or Partial()
+    body = partial.body
+    while len(body) % (16 << szx):
+        szx -= 1
     while True:
         response = await requester.ask(Code.GET, to=uri, block2=(len(body) >> (szx + 4), False, szx))
         if not response.code.is_successful():
@@ -237,36 +300,60 @@ async def fetch_blocks(
             raise MemoryError(limit)
         if block is None:
             return Fetched(response.payload, response.opt.etag)
-        if body and response.opt.etag != etag and restarts < RESTARTS:
+        if body and response.opt.etag != partial.etag:
+            if restarts == RESTARTS:
+                raise Refused(f"{uri} changed {RESTARTS + 1} times under way", response)
             body.clear()
             restarts += 1
             continue
         if block.start != len(body) or block.size_exponent > szx:
             raise Refused(f"{uri} answered block {block.block_number} where byte {len(body)} was asked for", response)
-        etag, szx = response.opt.etag, block.size_exponent
+        partial.etag, szx = response.opt.etag, block.size_exponent
         body += response.payload
         progress(len(body))
         if not block.more:
-            return Fetched(bytes(body), etag)
+            return Fetched(bytes(body), partial.etag)
 
 
 # ---------------------------------------------------------------- Block2, serving
 
 
-def serve_block(request: aiocoap.Message, body: bytes, *, etag: bytes, largest_szx: int = 6) -> aiocoap.Message:
+def serve_block(
+    request: aiocoap.Message, body: bytes, *, etag: bytes, largest_szx: int = 6, content_format: int = 42
+) -> aiocoap.Message:
     """The block of a body that a GET asks for, with ETag and, on the first one, Size2.
 
-    A block beyond the end is answered 4.00, as a block number that makes no sense.
+    A block beyond the end, or of the reserved size, is answered 4.00.
     """
     asked = request.opt.block2
+    if asked is not None and asked.size_exponent == 7:
+        return aiocoap.Message(code=Code.BAD_REQUEST, payload=b"SZX 7 is reserved")
     szx = largest_szx if asked is None else min(asked.size_exponent, largest_szx)
     offset = 0 if asked is None else asked.start
     size = 16 << szx
     if offset >= len(body) and offset:
         return aiocoap.Message(code=Code.BAD_REQUEST, payload=b"no such block")
-    response = aiocoap.Message(code=Code.CONTENT, payload=body[offset : offset + size], etag=etag, content_format=42)
+    response = aiocoap.Message(
+        code=Code.CONTENT, payload=body[offset : offset + size], etag=etag, content_format=content_format
+    )
     if asked is not None or len(body) > size:
         response.opt.block2 = (offset // size, offset + size < len(body), szx)
         if offset == 0:
             response.opt.size2 = len(body)
+    return response
+
+
+def in_blocks(request: aiocoap.Message, response: aiocoap.Message) -> aiocoap.Message:
+    """An answer with the Block1 option that its request calls for, cut to one block where it asks for one or must be.
+
+    Each block is cut out of what is true when it is asked for; the ETag tells when that has changed (RFC 7959, 2.4).
+    """
+    cut = response.code.is_successful() and (request.opt.block2 is not None or len(response.payload) > 1024)
+    if cut and response.payload:
+        etag = hashlib.sha256(response.payload).digest()[:4]
+        body, content_format = response.payload, response.opt.content_format
+        response = serve_block(request, body, etag=etag, content_format=content_format)
+    block1 = request.opt.block1
+    if block1 is not None:
+        response.opt.block1 = (block1.block_number, False, min(block1.size_exponent, 6))
     return response

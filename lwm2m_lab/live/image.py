@@ -20,7 +20,7 @@ from typing import Any
 
 from lwm2m_lab.errors import BadInput
 
-__all__ = ["FirmwareImage", "image"]
+__all__ = ["FirmwareImage", "image", "public_key"]
 
 #: MCUboot's header takes 32 bytes, and imgtool pads the vectors behind it for no architecture of ours.
 HEADER_SIZE = 32
@@ -71,8 +71,18 @@ class FirmwareImage:
             raise BadInput(f"offset {at} lies outside the image; 0 to {self.size - 1} are expected")
         return FirmwareImage(self.data[:at] + bytes([self.data[at] ^ 1]) + self.data[at + 1 :], self.version)
 
-    def verify(self) -> str:
+    def verify(self, *, key: bytes | None = None) -> str:
         """What imgtool says of the image: ``'OK'``, ``'INVALID_HASH'``, ``'INVALID_MAGIC'`` ...
+
+        Parameters
+        ----------
+        key : bytes, optional
+            A public key in PEM; with it the signature has to match too: ``'INVALID_SIGNATURE'``, ``'KEY_MISMATCH'``.
+
+        Raises
+        ------
+        BadInput
+            For a key that imgtool does not know.
 
         Examples
         --------
@@ -85,7 +95,7 @@ class FirmwareImage:
 
         with _as_file(self.data) as path:
             try:
-                result: Any = Image.verify(path, None)[0]
+                result: Any = Image.verify(path, None if key is None else _loaded(key))[0]
             except struct.error:
                 # imgtool unpacks without looking at the length first.
                 return "TRUNCATED"
@@ -182,6 +192,31 @@ def _wrap(firmware: bytes, version: tuple[int, int, int, int], key: Any) -> byte
         made.create(key, "hash", None)
         made.save(path)
         return pathlib.Path(path).read_bytes()
+
+
+def public_key(seed: int) -> bytes:
+    """The public key, in PEM, of an image signed with this seed.
+
+    Examples
+    --------
+    >>> image(seed=3, signed=True).verify(key=public_key(3)), image(seed=3, signed=True).verify(key=public_key(4))
+    ('OK', 'INVALID_SIGNATURE')
+    """
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    public = _key(seed).key.public_key()
+    return bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+
+
+def _loaded(key: bytes) -> Any:
+    """A key as imgtool has it."""
+    from imgtool import keys
+
+    with _as_file(key) as path:
+        try:
+            return keys.load(path)
+        except Exception as error:  # imgtool raises the bare class for what it does not know
+            raise BadInput(f"the key is none that imgtool knows ({error}); a public key in PEM is expected") from None
 
 
 def _key(seed: int) -> Any:

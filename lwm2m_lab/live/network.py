@@ -22,6 +22,7 @@ import aiocoap
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.clock import SimulatedLoop
+from lwm2m_lab.live.endpoint import Endpoint
 from lwm2m_lab.live.link import Link
 
 __all__ = ["LoopbackNetwork", "Network", "Side", "Sighting", "SimulatedNetwork"]
@@ -39,6 +40,7 @@ LOGGER.propagate = False
 SIMULATED_EPOCH_NS = 1_767_225_600_000_000_000
 
 _side: contextvars.ContextVar[Side] = contextvars.ContextVar("side")
+_endpoint: contextvars.ContextVar[Endpoint | None] = contextvars.ContextVar("endpoint", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +77,31 @@ class Network(Protocol):
     def new_loop(self) -> asyncio.AbstractEventLoop:
         """An event loop whose datagram sockets belong to this network."""
 
-    async def context(self, site: Any, *, side: Side, bind: Address) -> aiocoap.Context:
-        """An aiocoap context on one socket for both directions."""
+    async def context(
+        self, site: Any, *, side: Side, bind: Address, endpoint: Endpoint | None = None
+    ) -> aiocoap.Context:
+        """An aiocoap context on one socket for both directions, with an endpoint of the lab's before it."""
+
+    def clock(self) -> float:
+        """Seconds since the epoch."""
 
 
-async def _context(site: Any, *, side: Side, bind: Address) -> aiocoap.Context:
-    """Let aiocoap open its one socket, with the side known to the loop underneath."""
-    token = _side.set(side)
+async def _context(site: Any, *, side: Side, bind: Address, endpoint: Endpoint | None) -> aiocoap.Context:
+    """Let aiocoap open its one socket, with side and endpoint known to the loop underneath."""
+    tokens = _side.set(side), _endpoint.set(endpoint)
     try:
         return await aiocoap.Context.create_server_context(
             site, bind=bind, loggername=LOGGER.name, transports=["simplesocketserver"]
         )
     finally:
-        _side.reset(token)
+        _side.reset(tokens[0])
+        _endpoint.reset(tokens[1])
+
+
+def _behind_endpoint(protocol: asyncio.DatagramProtocol) -> asyncio.DatagramProtocol:
+    """aiocoap's protocol, behind the lab's endpoint where there is one."""
+    endpoint = _endpoint.get()
+    return protocol if endpoint is None else endpoint.around(protocol)
 
 
 # ---------------------------------------------------------------- simulated
@@ -134,7 +148,9 @@ class _SimulatedNetworkLoop(SimulatedLoop):
         """Open a socket on the simulated network; `local_addr` is host and port."""
         if local_addr is None:
             raise OSError("the simulated network opens bound sockets only")
-        return self.network.open(protocol_factory(), (local_addr[0], local_addr[1]))
+        protocol = protocol_factory()
+        transport, _outer = self.network.open(_behind_endpoint(protocol), (local_addr[0], local_addr[1]))
+        return transport, protocol
 
     async def getaddrinfo(  # type: ignore[override]
         self, host: Any, port: Any, *, family: int = 0, **_: Any
@@ -176,9 +192,15 @@ class SimulatedNetwork:
         self.loop = _SimulatedNetworkLoop(self)
         return self.loop
 
-    async def context(self, site: Any, *, side: Side, bind: Address) -> aiocoap.Context:
+    async def context(
+        self, site: Any, *, side: Side, bind: Address, endpoint: Endpoint | None = None
+    ) -> aiocoap.Context:
         """An aiocoap context bound to an address of this network."""
-        return await _context(site, side=side, bind=bind)
+        return await _context(site, side=side, bind=bind, endpoint=endpoint)
+
+    def clock(self) -> float:
+        """Simulated seconds since the epoch."""
+        return SIMULATED_EPOCH_NS / 1e9 + self.loop.time()
 
     def open(
         self, protocol: asyncio.DatagramProtocol, address: Address
@@ -291,26 +313,41 @@ class _TappedLoop(asyncio.SelectorEventLoop):
         """Open a real UDP socket whose datagrams are also noted."""
         # Two listeners on one port would share the traffic at random: a port in use has to be an error.
         options.pop("reuse_port", None)
-        side = _side.get()
-        return await super().create_datagram_endpoint(
-            lambda: _Tap(protocol_factory(), self.network, side), local_addr=local_addr, **options
+        side, protocol = _side.get(), protocol_factory()
+        inner = _behind_endpoint(protocol)
+        transport, _ = await super().create_datagram_endpoint(
+            lambda: _Tap(inner, self.network, side), local_addr=local_addr, **options
         )
+        return transport, protocol
 
 
 class LoopbackNetwork:
-    """Real UDP sockets on this machine, tapped; needs no privilege."""
+    """Real UDP sockets on this machine, tapped; needs no privilege.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    most : int, optional
+        Sightings that are kept, the latest ones; without it all of them.
+    """
+
+    def __init__(self, *, most: int | None = None) -> None:
         self.sightings: list[Sighting] = []
+        self._most = most
 
     def new_loop(self) -> asyncio.AbstractEventLoop:
         """An ordinary loop with a tap at its datagram sockets."""
         return _TappedLoop(self)
 
-    async def context(self, site: Any, *, side: Side, bind: Address) -> aiocoap.Context:
+    def clock(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    async def context(
+        self, site: Any, *, side: Side, bind: Address, endpoint: Endpoint | None = None
+    ) -> aiocoap.Context:
         """An aiocoap context on a real socket."""
         try:
-            return await _context(site, side=side, bind=bind)
+            return await _context(site, side=side, bind=bind, endpoint=endpoint)
         except OSError as error:
             raise BadInput(
                 f"UDP port {bind[1]} of {bind[0]} cannot be opened ({error.strerror or error}); "
@@ -320,6 +357,9 @@ class LoopbackNetwork:
     def see(self, side: Side, source: Address, destination: Address, payload: bytes) -> None:
         """Write down one datagram, with the time of day."""
         self.sightings.append(Sighting(time.time_ns(), side, source, destination, payload))
+        if self._most is not None and len(self.sightings) > self._most:
+            # By halves, so that the list is not shifted for each datagram.
+            del self.sightings[: self._most // 2]
 
 
 def free_ports(count: int) -> list[int]:

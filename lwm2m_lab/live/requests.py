@@ -15,10 +15,11 @@ import aiocoap
 import aiocoap.error
 from aiocoap.numbers.codes import Code
 from aiocoap.numbers.constants import TransportTuning
+from aiocoap.numbers.optionnumbers import OptionNumber
 
 from lwm2m_lab.errors import BadInput, LabError
 
-__all__ = ["NoAnswer", "Requester", "Timers", "path_of", "text_of"]
+__all__ = ["NoAnswer", "Requester", "Timers", "UnknownHost", "cancel", "path_of", "text_of", "unknown_critical"]
 
 
 class NoAnswer(LabError):
@@ -124,6 +125,16 @@ class Requester:
 def path_of(message: aiocoap.Message) -> str:
     """The Uri-Path of a message, ``/5/0/3``."""
     return "/" + "/".join(message.opt.uri_path)
+
+
+#: Critical options that somebody here knows what to do with; Uri-Host and Uri-Port name us, whatever they say.
+_UNDERSTOOD = frozenset({OptionNumber.URI_HOST, OptionNumber.URI_PORT, OptionNumber.URI_PATH, OptionNumber.URI_QUERY,
+                         OptionNumber.ACCEPT, OptionNumber.BLOCK1, OptionNumber.BLOCK2})  # fmt: skip
+
+
+def unknown_critical(request: aiocoap.Message) -> bool:
+    """Whether a request has a critical option that is not understood: 4.02 (RFC 7252, 5.4.1)."""
+    return any(option.number % 2 and option.number not in _UNDERSTOOD for option in request.opt.option_list())
 
 
 def text_of(code: Code) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.files import write_beside
-from lwm2m_lab.live.device import Happening
+from lwm2m_lab.live.client import Happening
 from lwm2m_lab.live.image import FirmwareImage
 from lwm2m_lab.live.link import Link
 from lwm2m_lab.live.network import Sighting

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from lwm2m_lab.live.device import Device, Happening
+from lwm2m_lab.live.client import Happening, LwM2MClient
 from lwm2m_lab.live.image import FirmwareImage
 from lwm2m_lab.live.network import Address, Network, Sighting
 from lwm2m_lab.live.options import DeviceOptions
@@ -80,7 +80,7 @@ class World:
         if self.files:
             contexts.append(await self.network.context(repository, side="server", bind=self.addresses.repository))
         host, port = self.addresses.server
-        device = Device(
+        device = LwM2MClient(
             self.device,
             network=self.network,
             server=f"coap://{host}:{port}",

@@ -33,7 +33,7 @@ class Link:
 
 _TARGET = re.compile(r"\s*<([^>]*)>")
 _ATTRIBUTE = re.compile(r"\s*;\s*([^\s=;,]+)(?:\s*=\s*(\"(?:[^\"\\]|\\.)*\"|[^;,\"]*))?")
-_PLAIN = re.compile(r"[0-9.]+")
+_PLAIN = re.compile(r"-?[0-9.]+")
 
 
 def parse_links(payload: bytes) -> list[Link]:

@@ -1,0 +1,271 @@
+"""The LwM2M client: it registers, serves Objects 1, 3 and 5, reboots into new firmware and registers again.
+
+One aiocoap context on one socket serves both directions, as LwM2M wants it: the server's requests come to the address
+that the registration came from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import urllib.parse
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiocoap
+from aiocoap.numbers.codes import Code
+from aiocoap.pipe import Pipe
+
+from lwm2m_lab.live.attributes import Attributes, AttributeStore
+from lwm2m_lab.live.blockwise import BodyReceiver, in_blocks, szx_of
+from lwm2m_lab.live.endpoint import Endpoint
+from lwm2m_lab.live.flash import Flash, StateFile
+from lwm2m_lab.live.instances import DeviceInstance, ServerInstance
+from lwm2m_lab.live.network import Address, Network
+from lwm2m_lab.live.observing import Observations
+from lwm2m_lab.live.operations import Instance, Operations
+from lwm2m_lab.live.options import DeviceOptions
+from lwm2m_lab.live.pull import is_local
+from lwm2m_lab.live.registration import Registration
+from lwm2m_lab.live.requests import NoAnswer, Requester, Timers, cancel, path_of, unknown_critical
+from lwm2m_lab.live.tree import Refusal
+from lwm2m_lab.live.updater import Updater
+from lwm2m_lab.spec.objects import State, UpdateResult
+
+__all__ = ["Happening", "LwM2MClient"]
+
+#: Bytes of a request's body other than a package; a Write of all that is writable takes a tenth.
+LARGEST_BODY = 16_384
+#: What a device remembers of its own life; the oldest goes first.
+MOST_HAPPENINGS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """What the device itself knows to have happened: the truth beside a capture.
+
+    Attributes
+    ----------
+    time : float
+        Seconds since the run began.
+    what : str
+        An event of the state machine, or ``"boot"``, ``"registered"``, ``"de-registered"``, ``"reboot"``.
+    state : State
+    result : UpdateResult
+        Afterwards.
+    package_version, firmware_version : str or None
+        ``/5/0/7`` and the firmware that runs, whether the device shows it or not.
+    """
+
+    time: float
+    what: str
+    state: State
+    result: UpdateResult
+    package_version: str | None
+    firmware_version: str
+
+
+class LwM2MClient:
+    """An LwM2M client on a network, until it is cancelled.
+
+    Parameters
+    ----------
+    options : DeviceOptions
+        What the device is like.
+    network : Network
+        Simulated or real.
+    server : str
+        URI of the LwM2M server, ``coap://192.0.2.1``.
+    bind : (str, int)
+        Own address; the port after a reboot is the next one, or another free one where the port is 0.
+    timers : Timers
+        Of the device's own requests and notifications.
+    store : StateFile, optional
+        Where state, result and package outlive the process.
+    """
+
+    def __init__(
+        self,
+        options: DeviceOptions,
+        *,
+        network: Network,
+        server: str,
+        bind: Address,
+        timers: Timers,
+        store: StateFile | None = None,
+    ) -> None:
+        self.options, self.network, self.server, self.timers = options, network, server, timers
+        self.store = store
+        self.flash, self._had_state = store.load(options) if store else (Flash.new(options), False)
+        self.truth: collections.deque[Happening] = collections.deque(maxlen=MOST_HAPPENINGS)
+        self._bind = bind
+        self._boots = 0
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def run(self) -> None:
+        """Live: boot, register, serve, and again after every reboot."""
+        self._began = asyncio.get_running_loop().time()
+        while True:
+            async with self._powered():
+                await self._power
+            await asyncio.sleep(self.options.reboot_time)
+
+    @asynccontextmanager
+    async def _powered(self) -> AsyncIterator[None]:
+        """From power on to power off; whatever runs beside ends with it."""
+        self._power: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.updater = Updater(self.options, self.flash, self)
+        self.attributes = AttributeStore()
+        self.bodies = BodyReceiver(limit=LARGEST_BODY, preferred_szx=szx_of(self.options.block_size))
+        port = self._bind[1] + self._boots if self._bind[1] else 0
+        self.endpoint = Endpoint()
+        context = await self.network.context(self, side="device", bind=(self._bind[0], port), endpoint=self.endpoint)
+        self._boots += 1
+        self.updater.requester = requester = Requester(context, self.timers)
+        self.operations = Operations(self._instances(), lwm2m=self.options.lwm2m, attributes=self.attributes)
+        self.registration = Registration(
+            self.server, requester, self.options, self.flash.settings, self.operations, self._happened
+        )
+        self.observations = Observations(self.operations.readable, self._effective)
+        self._happened("boot")
+        self.updater.boot(rebooted=self._boots > 1 or self._had_state)
+        self.refresh()
+        self.spawn(self.registration.keep())
+        try:
+            yield
+        finally:
+            await cancel(*self._tasks)
+            self._tasks.clear()
+            self.observations.forget()
+            await context.shutdown()
+
+    def _instances(self) -> tuple[Instance, ...]:
+        """The objects of this device."""
+        return (
+            ServerInstance(self.flash.settings, self.options, self),
+            DeviceInstance(self.options, self.flash, reboot=lambda: self.spawn(self._reboot_soon())),
+            self.updater,
+        )
+
+    def renew(self) -> None:
+        """Send a registration Update soon."""
+        self.registration.renew()
+
+    def disable(self) -> None:
+        """De-register, and register again after the Disable Timeout."""
+        self.registration.disable()
+
+    async def leave(self) -> None:
+        """De-register before an orderly end; a server that does not answer is left all the same."""
+        with contextlib.suppress(NoAnswer):
+            await self.registration.deregister()
+
+    # ---------------------------------------------------------------- what the updater needs (updater.Host)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> Callable[[], object]:
+        """Run something beside until power off; an error in it ends the device and comes out of `run`."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.append(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if task in self._tasks:
+                self._tasks.remove(task)
+            if not task.cancelled() and (error := task.exception()) and not self._power.done():
+                self._power.set_exception(error)
+
+        task.add_done_callback(ended)
+        return task.cancel
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+    def reboot(self) -> None:
+        """Power off as soon as what is being sent has left."""
+        self._happened("reboot")
+        if not self._power.done():
+            self._power.set_result(None)
+
+    def changed(self, what: str) -> None:
+        """Write down an event and notify whoever observes what it changed, by default the result before the state.
+
+        A server that decides on State 0 alone would otherwise see an end without its reason.
+        """
+        self._happened(what)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Keep what has changed, and notify whoever observes it."""
+        if self.store is not None:
+            self.store.save(self.flash)
+        first = "/5/0/5" if self.updater.profile.result_before_state else "/5/0/3"
+        self.observations.changed(first=first)
+
+    def clock(self) -> float:
+        """Seconds since the epoch."""
+        return self.network.clock()
+
+    def own_addresses(self) -> frozenset[str]:
+        """Where this device answers."""
+        return frozenset({"{}:{}".format(*self.endpoint.address), f"localhost:{self.endpoint.address[1]}"})
+
+    def server_is_local(self) -> bool:
+        """Whether the server's host is this machine, or in a network that only its members reach."""
+        return is_local(urllib.parse.urlsplit(self.server).hostname or "")
+
+    def _happened(self, what: str) -> None:
+        state, result = self.updater.machine.state, self.updater.machine.result
+        package = self.updater.values().get(7)
+        now = asyncio.get_running_loop().time() - self._began
+        version = self.flash.running if self.options.installs == "firmware" else self.flash.firmware_version
+        self.truth.append(Happening(now, what, state, result, None if package is None else str(package), version))
+
+    async def _reboot_soon(self) -> None:
+        """Restart on request; the answer leaves before."""
+        await asyncio.sleep(1.0)
+        self.reboot()
+
+    # ---------------------------------------------------------------- requests
+
+    async def render_to_pipe(self, pipe: Pipe) -> None:
+        """Answer one request (what aiocoap asks of a site)."""
+        request = pipe.request
+        if unknown_critical(request):
+            pipe.add_response(aiocoap.Message(code=Code.BAD_OPTION), is_last=True)
+        elif request.opt.observe == 0 and (paths := self._observable(request)):
+            await self.observations.serve(pipe, paths, lambda: in_blocks(request, self.operations.perform(request)))
+        else:
+            pipe.add_response(self._answer(request), is_last=True)
+
+    def _observable(self, request: aiocoap.Message) -> tuple[str, ...]:
+        """The paths of an Observe or Observe-Composite; none where it is neither."""
+        if request.code == Code.GET:
+            return (path_of(request),)
+        if request.code != Code.FETCH or path_of(request) != "/" or self.options.lwm2m == "1.0":
+            return ()
+        try:
+            return self.operations.composite_paths(request)
+        except Refusal:
+            return ()
+
+    def _answer(self, request: aiocoap.Message) -> aiocoap.Message:
+        """One request and its answer, in blocks where it comes or goes in blocks."""
+        writes_package = path_of(request) == "/5/0/0" and request.code in (Code.PUT, Code.POST)
+        if writes_package and (request.opt.content_format is not None or not request.opt.uri_query):
+            return self.updater.write_package(request)
+        body = self.bodies.whole(request)
+        if body.code.is_response():
+            return body
+        response = in_blocks(request, self.operations.perform(body))
+        if request.code not in (Code.GET, Code.FETCH):
+            self.refresh()
+        return response
+
+    def _effective(self, path: str) -> Attributes:
+        """The attributes of a path, down to the defaults of the server's own object."""
+        settings = self.flash.settings
+        defaults = Attributes(pmin=settings.default_pmin, pmax=settings.default_pmax)
+        return self.attributes.effective(path, defaults=defaults)

@@ -1,0 +1,88 @@
+"""The lab's datagram endpoint: what stands between a device's socket and aiocoap, which is used as published.
+
+It knows its address, may sleep, and is where faults of the message layer are made: it may drop, repeat, rewrite and
+delay what passes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+__all__ = ["Endpoint"]
+
+Address = tuple[str, int]
+
+
+class Endpoint(asyncio.DatagramProtocol):
+    """Passes everything on as it is; a fault overrides `outgoing` or `incoming`.
+
+    Attributes
+    ----------
+    address : (str, int)
+        Where it is bound, once it is.
+    is_awake : callable
+        False while nothing is received: a device in Queue Mode, asleep.
+    """
+
+    address: Address = ("", 0)
+    is_awake: Callable[[], bool] = staticmethod(lambda: True)
+
+    def around(self, inner: asyncio.DatagramProtocol) -> Endpoint:
+        """Stand before a protocol; what a loop's endpoint factory returns."""
+        self.inner = inner
+        return self
+
+    def outgoing(self, data: bytes, to: Address) -> Iterable[bytes]:
+        """What leaves in place of a datagram of aiocoap's."""
+        return (data,)
+
+    def incoming(self, data: bytes, sender: Address) -> Iterable[bytes]:
+        """What aiocoap gets in place of a datagram."""
+        return (data,)
+
+    def send(self, data: bytes, to: Any) -> None:
+        """Send past aiocoap."""
+        self._transport.sendto(data, to)
+
+    # ---------------------------------------------------------------- asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.address = transport.get_extra_info("sockname")[:2]
+        self._transport = cast("asyncio.DatagramTransport", transport)
+        self.inner.connection_made(_Outlet(self._transport, self))
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        if self.is_awake():
+            for one in self.incoming(data, addr[:2]):
+                self.inner.datagram_received(one, addr)
+
+    def error_received(self, exc: Exception) -> None:
+        self.inner.error_received(exc)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.inner.connection_lost(exc)
+
+
+class _Outlet(asyncio.DatagramTransport):
+    """The transport that aiocoap sees."""
+
+    def __init__(self, real: asyncio.DatagramTransport, endpoint: Endpoint) -> None:
+        self.real, self.endpoint = real, endpoint
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        for one in self.endpoint.outgoing(bytes(data), addr[:2]):
+            self.real.sendto(one, addr)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self.real.get_extra_info(name, default)
+
+    def abort(self) -> None:
+        self.real.abort()
+
+    def close(self) -> None:
+        self.real.close()
+
+    def is_closing(self) -> bool:
+        return self.real.is_closing()

@@ -1,0 +1,137 @@
+"""Pull: a package that the device fetches from the Package URI in `/5/0/1`, and goes on fetching after a break."""
+
+from __future__ import annotations
+
+import ipaddress
+import urllib.parse
+from collections.abc import Callable
+
+from aiocoap.numbers.codes import Code
+
+from lwm2m_lab.live import blockwise
+from lwm2m_lab.live.push import Push
+from lwm2m_lab.live.requests import NoAnswer, UnknownHost
+from lwm2m_lab.live.tree import Refusal
+from lwm2m_lab.spec.firmware import Event
+from lwm2m_lab.spec.objects import State
+
+__all__ = ["Pull", "is_local"]
+
+
+class Pull(Push):
+    """The fetching side of a pull."""
+
+    _stop_download: Callable[[], object] = staticmethod(lambda: None)
+
+    def write_uri(self, uri: str) -> None:
+        """A Write to Package URI: the empty one resets, any other begins a download, whatever comes of it (E.6.1)."""
+        if not uri:
+            self.reset()
+            return
+        if self._problem(uri) == Event.UNSUPPORTED_SCHEME and self._refuses_schemes():
+            self.step(Event.UNSUPPORTED_SCHEME)
+            raise Refusal(Code.BAD_REQUEST, "the scheme is not supported")
+        self.hidden = not self.profile.shows_downloading
+        began = self.step(Event.PACKAGE_URI)
+        self.flash.package_uri = uri
+        if began:
+            self._stop_download = self.host.spawn(self._download(self.uri_to_fetch(uri)))
+
+    def _refuses_schemes(self) -> bool:
+        return self.machine.state == State.IDLE and (State.IDLE, Event.UNSUPPORTED_SCHEME) in self.profile.refuses
+
+    def uri_to_fetch(self, uri: str) -> str:
+        """The URI that the device makes of the one that was written."""
+        return uri
+
+    def drop_package(self) -> None:
+        self._stop_download()
+        super().drop_package()
+
+    async def _download(self, uri: str) -> None:
+        """Fetch the package and say what came of it."""
+        event = self._problem(uri)
+        package = None
+        if event is None:
+            try:
+                package = await self._fetch(uri)
+            except UnknownHost:
+                event = Event.INVALID_URI
+            except NoAnswer:
+                event = Event.CONNECTION_LOST
+            except blockwise.Refused as refused:
+                # 4.xx: the repository has nothing under this URI; 5.xx: it is in no state to serve.
+                event = Event.INVALID_URI if refused.response.code.class_ == 4 else Event.CONNECTION_LOST
+            except MemoryError:
+                event = self.limit_hit()
+        if event is None:
+            self.judge(package)
+        else:
+            self.download_failed(event)
+
+    def download_failed(self, event: Event) -> None:
+        """The end of a download without a package."""
+        self.step(event)
+
+    async def _fetch(self, uri: str) -> bytes:
+        """The body, resumed with offset and ETag where the connection breaks, as often as the device tries."""
+        assert self.requester is not None
+        partial, left = blockwise.Partial(), self.options.resume_attempts
+        while True:
+            try:
+                fetched = await blockwise.fetch_blocks(
+                    self.requester,
+                    uri,
+                    block_size=self.options.block_size,
+                    limit=self.receiver.limit,
+                    partial=partial,
+                    progress=self._fetched,
+                )
+            except UnknownHost:
+                raise
+            except NoAnswer:
+                if not left:
+                    raise
+                left -= 1
+                self.before_resuming(partial)
+                await self.host.sleep(self.options.resume_after)
+            else:
+                return fetched.body
+
+    def before_resuming(self, partial: blockwise.Partial) -> None:
+        """Without an ETag nobody can tell whether the rest belongs to what is there: begin anew (RFC 7959, 2.4)."""
+        if partial.etag is None:
+            partial.body.clear()
+
+    def _fetched(self, _: int) -> None:
+        if self.hidden:
+            self.hidden = False
+            self.keep("first block fetched")
+
+    def _problem(self, uri: str) -> Event | None:
+        """Why a URI cannot be fetched from, before anything is sent."""
+        try:
+            parts = urllib.parse.urlsplit(uri)
+            host, port = parts.hostname, 5683 if parts.port is None else parts.port
+        except ValueError:
+            return Event.INVALID_URI
+        if parts.scheme and parts.scheme != "coap":
+            return Event.UNSUPPORTED_SCHEME
+        if not host or not port > 0 or parts.fragment or not self._may_ask(host, port):
+            return Event.INVALID_URI
+        return None
+
+    def _may_ask(self, host: str, port: int) -> bool:
+        """Not oneself; and from a server out in the world nobody is sent to ask in the device's own network."""
+        if f"{host}:{port}" in self.host.own_addresses():
+            return False
+        return not is_local(host) or self.host.server_is_local()
+
+
+def is_local(host: str) -> bool:
+    """Whether a host names this machine, or a network that only its members reach."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return not address.is_global
