@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lwm2m_lab.errors import LabError
+    from lwm2m_lab.live.device import Device
     from lwm2m_lab.live.experiment import pull, push
     from lwm2m_lab.live.image import image
     from lwm2m_lab.live.link import Link
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 #: Where each public name comes from.
 _HOMES = {
     "Capture": "lwm2m_lab.trace.capture",
+    "Device": "lwm2m_lab.live.device",
     "DeviceOptions": "lwm2m_lab.live.options",
     "Event": "lwm2m_lab.spec.firmware",
     "Finding": "lwm2m_lab.trace.findings",
@@ -70,6 +72,7 @@ _HOMES = {
 __all__ = [
     "RULES",
     "Capture",
+    "Device",
     "DeviceOptions",
     "Event",
     "Finding",

@@ -262,6 +262,10 @@ class Partial:
     body: bytearray = field(default_factory=bytearray)
     etag: bytes | None = None
 
+    def goes_on_with(self, etag: bytes | None) -> bool:
+        """Whether a block with this ETag belongs to what is there (RFC 7959, 2.4)."""
+        return not self.body or etag == self.etag
+
 
 async def fetch_blocks(
     requester: Requester,
@@ -300,7 +304,7 @@ async def fetch_blocks(
             raise MemoryError(limit)
         if block is None:
             return Fetched(response.payload, response.opt.etag)
-        if body and response.opt.etag != partial.etag:
+        if not partial.goes_on_with(response.opt.etag):
             if restarts == RESTARTS:
                 raise Refused(f"{uri} changed {RESTARTS + 1} times under way", response)
             body.clear()

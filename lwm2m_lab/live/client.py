@@ -13,12 +13,13 @@ import urllib.parse
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import aiocoap
 from aiocoap.numbers.codes import Code
 from aiocoap.pipe import Pipe
 
+from lwm2m_lab.live import faults
 from lwm2m_lab.live.attributes import Attributes, AttributeStore
 from lwm2m_lab.live.blockwise import BodyReceiver, in_blocks, szx_of
 from lwm2m_lab.live.endpoint import Endpoint
@@ -37,8 +38,11 @@ from lwm2m_lab.spec.objects import State, UpdateResult
 
 __all__ = ["Happening", "LwM2MClient"]
 
+T = TypeVar("T")
 #: Bytes of a request's body other than a package; a Write of all that is writable takes a tenth.
 LARGEST_BODY = 16_384
+#: Seconds for which a device in Queue Mode listens after its last message (LwM2M, Queue Mode; RFC 7252, 4.8.2).
+MAX_TRANSMIT_WAIT = 93.0
 #: What a device remembers of its own life; the oldest goes first.
 MOST_HAPPENINGS = 100_000
 
@@ -80,11 +84,15 @@ class LwM2MClient:
     server : str
         URI of the LwM2M server, ``coap://192.0.2.1``.
     bind : (str, int)
-        Own address; the port after a reboot is the next one, or another free one where the port is 0.
+        Own address.
     timers : Timers
         Of the device's own requests and notifications.
     store : StateFile, optional
         Where state, result and package outlive the process.
+    new_ports : bool
+        Whether each reboot takes the next port, as one seems to behind a NAT; port 0 takes a free one in any case.
+    told : callable, optional
+        Called with each `Happening`.
     """
 
     def __init__(
@@ -96,13 +104,21 @@ class LwM2MClient:
         bind: Address,
         timers: Timers,
         store: StateFile | None = None,
+        new_ports: bool = True,
+        told: Callable[[Happening], None] = lambda _: None,
     ) -> None:
+        # The client itself is one of the parts that a fault may change.
+        self.__class__ = faults.build(type(self), options.faults)
         self.options, self.network, self.server, self.timers = options, network, server, timers
         self.store = store
         self.flash, self._had_state = store.load(options) if store else (Flash.new(options), False)
         self.truth: collections.deque[Happening] = collections.deque(maxlen=MOST_HAPPENINGS)
         self._bind = bind
         self._boots = 0
+        self._new_ports, self._told = new_ports, told
+        #: Set once the device has booted for the first time.
+        self.booted = asyncio.Event()
+        self.endpoint = Endpoint()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
@@ -117,23 +133,27 @@ class LwM2MClient:
     async def _powered(self) -> AsyncIterator[None]:
         """From power on to power off; whatever runs beside ends with it."""
         self._power: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.updater = Updater(self.options, self.flash, self)
+        self.updater = self._with_faults(Updater)(self.options, self.flash, self)
         self.attributes = AttributeStore()
         self.bodies = BodyReceiver(limit=LARGEST_BODY, preferred_szx=szx_of(self.options.block_size))
-        port = self._bind[1] + self._boots if self._bind[1] else 0
-        self.endpoint = Endpoint()
-        context = await self.network.context(self, side="device", bind=(self._bind[0], port), endpoint=self.endpoint)
+        self.endpoint = self._with_faults(Endpoint)()
+        if self.options.queue_mode:
+            self.endpoint.awake_for = MAX_TRANSMIT_WAIT
+        bind = (self._bind[0], self.port())
+        context = await self.network.context(self, side="device", bind=bind, endpoint=self.endpoint)
         self._boots += 1
         self.updater.requester = requester = Requester(context, self.timers)
         self.operations = Operations(self._instances(), lwm2m=self.options.lwm2m, attributes=self.attributes)
-        self.registration = Registration(
+        self.registration = self._with_faults(Registration)(
             self.server, requester, self.options, self.flash.settings, self.operations, self._happened
         )
-        self.observations = Observations(self.operations.readable, self._effective)
+        self.observations = self._with_faults(Observations)(self.operations.readable, self._effective)
         self._happened("boot")
         self.updater.boot(rebooted=self._boots > 1 or self._had_state)
         self.refresh()
-        self.spawn(self.registration.keep())
+        if self.registers():
+            self.spawn(self.registration.keep())
+        self.booted.set()
         try:
             yield
         finally:
@@ -141,6 +161,18 @@ class LwM2MClient:
             self._tasks.clear()
             self.observations.forget()
             await context.shutdown()
+
+    def _with_faults(self, part: type[T]) -> type[T]:
+        """A part of the device, with the faults that are its own."""
+        return faults.build(part, self.options.faults)
+
+    def port(self) -> int:
+        """The port of this boot; 0 leaves it to the system."""
+        return self._bind[1] + self._boots if self._bind[1] and self._new_ports else self._bind[1]
+
+    def registers(self) -> bool:
+        """Whether the device registers in this boot."""
+        return True
 
     def _instances(self) -> tuple[Instance, ...]:
         """The objects of this device."""
@@ -221,7 +253,9 @@ class LwM2MClient:
         package = self.updater.values().get(7)
         now = asyncio.get_running_loop().time() - self._began
         version = self.flash.running if self.options.installs == "firmware" else self.flash.firmware_version
-        self.truth.append(Happening(now, what, state, result, None if package is None else str(package), version))
+        happening = Happening(now, what, state, result, None if package is None else str(package), version)
+        self.truth.append(happening)
+        self._told(happening)
 
     async def _reboot_soon(self) -> None:
         """Restart on request; the answer leaves before."""
@@ -233,12 +267,16 @@ class LwM2MClient:
     async def render_to_pipe(self, pipe: Pipe) -> None:
         """Answer one request (what aiocoap asks of a site)."""
         request = pipe.request
-        if unknown_critical(request):
+        if self.refuses_options(request):
             pipe.add_response(aiocoap.Message(code=Code.BAD_OPTION), is_last=True)
         elif request.opt.observe == 0 and (paths := self._observable(request)):
             await self.observations.serve(pipe, paths, lambda: in_blocks(request, self.operations.perform(request)))
         else:
             pipe.add_response(self._answer(request), is_last=True)
+
+    def refuses_options(self, request: aiocoap.Message) -> bool:
+        """Whether a request has a critical option that is not understood."""
+        return unknown_critical(request)
 
     def _observable(self, request: aiocoap.Message) -> tuple[str, ...]:
         """The paths of an Observe or Observe-Composite; none where it is neither."""

@@ -7,8 +7,10 @@ delay what passes.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, cast
+
+from lwm2m_lab.wire.coap import ERRORS, RESERVED_SZX, decode
 
 __all__ = ["Endpoint"]
 
@@ -22,12 +24,13 @@ class Endpoint(asyncio.DatagramProtocol):
     ----------
     address : (str, int)
         Where it is bound, once it is.
-    is_awake : callable
-        False while nothing is received: a device in Queue Mode, asleep.
+    awake_for : float or None
+        Seconds after its last message for which a device in Queue Mode listens; None for one that never sleeps.
     """
 
     address: Address = ("", 0)
-    is_awake: Callable[[], bool] = staticmethod(lambda: True)
+    awake_for: float | None = None
+    _active_at = 0.0
 
     def around(self, inner: asyncio.DatagramProtocol) -> Endpoint:
         """Stand before a protocol; what a loop's endpoint factory returns."""
@@ -42,6 +45,9 @@ class Endpoint(asyncio.DatagramProtocol):
         """What aiocoap gets in place of a datagram."""
         return (data,)
 
+    def _is_awake(self) -> bool:
+        return self.awake_for is None or asyncio.get_running_loop().time() - self._active_at <= self.awake_for
+
     def send(self, data: bytes, to: Any) -> None:
         """Send past aiocoap."""
         self._transport.sendto(data, to)
@@ -54,7 +60,8 @@ class Endpoint(asyncio.DatagramProtocol):
         self.inner.connection_made(_Outlet(self._transport, self))
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
-        if self.is_awake():
+        if self._is_awake() and _is_message(data):
+            self._active_at = asyncio.get_running_loop().time()
             for one in self.incoming(data, addr[:2]):
                 self.inner.datagram_received(one, addr)
 
@@ -65,6 +72,11 @@ class Endpoint(asyncio.DatagramProtocol):
         self.inner.connection_lost(exc)
 
 
+def _is_message(data: bytes) -> bool:
+    """Whether a datagram is a CoAP message; what is none is ignored (RFC 7252, 4.2), a reserved block size answered."""
+    return decode(data).error in (None, ERRORS[RESERVED_SZX])
+
+
 class _Outlet(asyncio.DatagramTransport):
     """The transport that aiocoap sees."""
 
@@ -72,6 +84,7 @@ class _Outlet(asyncio.DatagramTransport):
         self.real, self.endpoint = real, endpoint
 
     def sendto(self, data: Any, addr: Any = None) -> None:
+        self.endpoint._active_at = asyncio.get_running_loop().time()
         for one in self.endpoint.outgoing(bytes(data), addr[:2]):
             self.real.sendto(one, addr)
 

@@ -24,7 +24,7 @@ class Install(Pull):
 
     def update(self) -> None:
         """Execute of Update: begin, or wait as long as the user wants and the server allows."""
-        seconds = self._deferral()
+        seconds = self.deferral()
         if seconds <= 0 or self.machine.state != State.DOWNLOADED:
             self.step(Event.UPDATE, choose=self._now())
             self.begin_installation()
@@ -38,7 +38,7 @@ class Install(Pull):
         """Of the two outcomes in Downloaded the one without deferral; elsewhere there is nothing to choose."""
         return _NOW if self.machine.state == State.DOWNLOADED and self.options.object_version != "1.0" else None
 
-    def _deferral(self) -> float:
+    def deferral(self) -> float:
         """Seconds of a deferral: the user's wish within Maximum Defer Period; a critical package does not wait."""
         if self.options.object_version == "1.0" or self.flash.severity == 0:
             return 0.0
@@ -71,9 +71,9 @@ class Install(Pull):
         if self.machine.state == State.UPDATING:
             self._stop_deferral()
             self.flash.deferred_until = None
-            self.host.spawn(self._install())
+            self.host.spawn(self.install())
 
-    async def _install(self) -> None:
+    async def install(self) -> None:
         """Hand the package to the boot loader, and reboot into it."""
         await self.host.sleep(self.options.install_time)
         info = image_info(self.flash.package)
@@ -102,7 +102,7 @@ class Install(Pull):
         elif self.flash.boot in ("trial", "reverted"):
             self._reverted()
         elif self.machine.state == State.UPDATING:
-            self.host.spawn(self._install())
+            self.host.spawn(self.install())
         elif self.flash.deferred_until is not None:
             self._defer()
 

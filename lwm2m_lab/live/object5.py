@@ -64,15 +64,18 @@ class FirmwareObject:
         self.profile = profile(options.profile)
         self.definition = object_definition(5, options.object_version)
         self.requester: Requester | None = None
-        self._enter(flash.state, flash.result)
+        self.enter(flash.state, flash.result)
         #: Whether State 1 is hidden now, in a profile that does not show it (A4).
         self.hidden = False
-        limit = min(options.storage, options.memory)
-        self.receiver = blockwise.Block1Receiver(limit, blockwise.szx_of(options.block_size))
+        self.receiver = self.new_receiver(min(options.storage, options.memory), blockwise.szx_of(options.block_size))
         if flash.state_changed_at is None:
             flash.state_changed_at = int(host.clock())
 
-    def _enter(self, *status: Any) -> None:
+    def new_receiver(self, limit: int, szx: int) -> blockwise.Block1Receiver:
+        """What puts a pushed package together."""
+        return blockwise.Block1Receiver(limit, szx)
+
+    def enter(self, *status: Any) -> None:
         """Stand in a state with a result, however one got there."""
         options = self.options
         self.machine = Machine(
@@ -158,7 +161,7 @@ class FirmwareObject:
             outcome = self.profile.deviates[key]
             if outcome is None:
                 return False
-            self._enter(outcome[0], self.machine.result if outcome[1] is None else outcome[1])
+            self.enter(outcome[0], self.machine.result if outcome[1] is None else outcome[1])
         else:
             self.machine.send(event, choose=choose)
         self.keep(str(event.value))

@@ -14,7 +14,7 @@ from lwm2m_lab.live.attributes import Attributes
 from lwm2m_lab.live.tree import Value, spread
 from lwm2m_lab.wire import values
 
-__all__ = ["MOST", "Observations"]
+__all__ = ["MOST", "Observations", "Observer"]
 
 #: Observations that a device keeps; a further one is answered as a plain Read (RFC 7641, 4.1).
 MOST = 64
@@ -24,7 +24,7 @@ Seen = dict[str, values.Value]
 
 
 @dataclass(eq=False)
-class _Observer:
+class Observer:
     """Somebody who asked for notifications of some paths."""
 
     paths: tuple[str, ...]
@@ -91,7 +91,7 @@ class Observations:
 
     def __init__(self, tree: Callable[[], Tree], attributes: Callable[[str], Attributes]) -> None:
         self._tree, self._attributes = tree, attributes
-        self._observers: list[_Observer] = []
+        self._observers: list[Observer] = []
 
     def __len__(self) -> int:
         return len(self._observers)
@@ -102,7 +102,7 @@ class Observations:
         if not response.code.is_successful() or len(self) >= MOST:
             pipe.add_response(response, is_last=True)
             return
-        observer = _Observer(paths, read, lambda: self._values_of(paths), self._attributes)
+        observer = Observer(paths, read, lambda: self._values_of(paths), self._attributes)
         self._observers.append(observer)
         number = 0
         try:
@@ -119,9 +119,13 @@ class Observations:
             if observer in self._observers:
                 self._observers.remove(observer)
 
+    def observers(self) -> list[Observer]:
+        """Those who are told of changes."""
+        return self._observers
+
     def changed(self, *, first: str = "") -> None:
         """Tell whoever observes what has changed; those who observe `first` before the others."""
-        for observer in sorted(self._observers, key=lambda one: first not in one.paths):
+        for observer in sorted(self.observers(), key=lambda one: first not in one.paths):
             observer.look()
 
     def forget(self) -> None:

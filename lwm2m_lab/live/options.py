@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.blockwise import szx_of
+from lwm2m_lab.live.faults import fault_named
 from lwm2m_lab.spec.profiles import profile
 
 __all__ = ["DeviceOptions"]
@@ -159,3 +160,30 @@ class DeviceOptions:
             raise BadInput("installs is 'software' and there is none; software_version is expected, as in '1.0.0'")
         szx_of(self.block_size)
         profile(self.profile)
+        for name in self.faults:
+            fault_named(name)
+
+    @classmethod
+    def named(cls, name: str, **changes: Any) -> DeviceOptions:
+        """One of the eleven devices that show who is fooled about the version, by its name: `lwm2m_lab.live.catalogue`.
+
+        Parameters
+        ----------
+        name : str
+            ``"D1"`` to ``"D11"``.
+        **changes
+            Options that differ.
+
+        Raises
+        ------
+        BadInput
+            For a name that none has.
+
+        Examples
+        --------
+        >>> DeviceOptions.named("D4", endpoint="urn:dev:4").faults
+        ('forgets-result',)
+        """
+        from lwm2m_lab.live.catalogue import device
+
+        return replace(device(name).options, **changes)

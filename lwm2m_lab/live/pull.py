@@ -76,7 +76,7 @@ class Pull(Push):
     async def _fetch(self, uri: str) -> bytes:
         """The body, resumed with offset and ETag where the connection breaks, as often as the device tries."""
         assert self.requester is not None
-        partial, left = blockwise.Partial(), self.options.resume_attempts
+        partial, left = self.new_partial(), self.options.resume_attempts
         while True:
             try:
                 fetched = await blockwise.fetch_blocks(
@@ -97,6 +97,10 @@ class Pull(Push):
                 await self.host.sleep(self.options.resume_after)
             else:
                 return fetched.body
+
+    def new_partial(self) -> blockwise.Partial:
+        """What a download puts together."""
+        return blockwise.Partial()
 
     def before_resuming(self, partial: blockwise.Partial) -> None:
         """Without an ETag nobody can tell whether the rest belongs to what is there: begin anew (RFC 7959, 2.4)."""

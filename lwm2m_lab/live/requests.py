@@ -19,7 +19,17 @@ from aiocoap.numbers.optionnumbers import OptionNumber
 
 from lwm2m_lab.errors import BadInput, LabError
 
-__all__ = ["NoAnswer", "Requester", "Timers", "UnknownHost", "cancel", "path_of", "text_of", "unknown_critical"]
+__all__ = [
+    "NoAnswer",
+    "Requester",
+    "Timers",
+    "UnknownHost",
+    "cancel",
+    "end_loop",
+    "path_of",
+    "text_of",
+    "unknown_critical",
+]
 
 
 class NoAnswer(LabError):
@@ -150,3 +160,14 @@ async def cancel(*tasks: asyncio.Task[Any] | None) -> None:
     for result in await asyncio.gather(*running, return_exceptions=True):
         if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
             raise result
+
+
+def end_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel what still runs on a loop, wait until it has ended, and close the loop."""
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
+    remaining = asyncio.all_tasks(loop)
+    if remaining:
+        loop.run_until_complete(asyncio.gather(*remaining, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()

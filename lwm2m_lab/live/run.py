@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -23,7 +23,7 @@ from lwm2m_lab.wire.packets import udp_packet
 from lwm2m_lab.wire.pcap import Interface
 from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
 
-__all__ = ["Run"]
+__all__ = ["Run", "capture_of"]
 
 Side = Literal["server", "device", "both"]
 _SIDES: dict[str, tuple[str, ...]] = {"server": ("server",), "device": ("device",), "both": ("server", "device")}
@@ -88,9 +88,7 @@ class Run(Capture):
         if side not in _SIDES:
             raise BadInput(f"side is {side!r}; 'server', 'device' or 'both' is expected")
         sides = _SIDES[side]
-        seen = sorted((one for one in self._sightings if one.side in sides), key=lambda one: one.time_ns)
-        packets = [_packet(one, sides.index(one.side)) for one in seen]
-        return pcapng_bytes(packets, interfaces=[Interface(name) for name in sides])
+        return _pcapng(self._sightings, sides)
 
     def save(self, path: str | os.PathLike[str], *, side: Side = "server") -> None:
         """Write the capture as pcapng: beside the target, then moved into place."""
@@ -106,6 +104,19 @@ class Run(Capture):
     def _repr_html_(self) -> str:
         report = f"<p><b>{html.escape(self.report.outcome)}</b>: {html.escape(self.report.sentence)}</p>"
         return report + super()._repr_html_()
+
+
+def capture_of(sightings: Sequence[Sighting], *, name: str) -> Capture:
+    """What a device saw, as a capture; whatever its ports, it is CoAP."""
+    data = _pcapng(sightings, ("device",))
+    ports = {address[1] for one in sightings for address in (one.source, one.destination)}
+    return Capture(read_columns(data, ports=tuple(sorted(ports))), name=name, data=data)
+
+
+def _pcapng(sightings: Iterable[Sighting], sides: Sequence[str]) -> bytes:
+    seen = sorted((one for one in sightings if one.side in sides), key=lambda one: one.time_ns)
+    packets = [_packet(one, sides.index(one.side)) for one in seen]
+    return pcapng_bytes(packets, interfaces=[Interface(name) for name in sides])
 
 
 def _packet(seen: Sighting, interface: int) -> Packet:

@@ -37,8 +37,13 @@ class Updater(Install):
         try:
             if resource == 2:
                 self.update()
-            elif self.step(Event.CANCEL):
-                self.drop_package()
+            else:
+                self.cancel()
         except IllegalEvent as error:
             raise refused(error) from None
         return Code.CHANGED
+
+    def cancel(self) -> None:
+        """Execute of Cancel: the update ends before it is installed."""
+        if self.step(Event.CANCEL):
+            self.drop_package()

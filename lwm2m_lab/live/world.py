@@ -23,7 +23,7 @@ from lwm2m_lab.live.network import Address, Network, Sighting
 from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.procedure import Report, ServerOptions, update_device
 from lwm2m_lab.live.repository import Repository
-from lwm2m_lab.live.requests import Requester, Timers, cancel
+from lwm2m_lab.live.requests import Requester, Timers, cancel, end_loop
 from lwm2m_lab.live.server import Server
 
 __all__ = ["Addresses", "Ended", "World", "run_blocking"]
@@ -143,12 +143,7 @@ def _drive(loop: asyncio.AbstractEventLoop, seed: int, main: Callable[[], Awaita
         try:
             return loop.run_until_complete(main())
         finally:
-            _cancel_everything(loop)
-            remaining = asyncio.all_tasks(loop)
-            if remaining:
-                loop.run_until_complete(asyncio.gather(*remaining, return_exceptions=True))
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
+            end_loop(loop)
 
 
 def _cancel_everything(loop: asyncio.AbstractEventLoop) -> None:

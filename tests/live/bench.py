@@ -41,6 +41,8 @@ class Bench:
     """One device that has registered, and the means to speak to it."""
 
     repository: Repository
+    server_port: Any
+    name = "urn:dev:lab-1"
 
     def __init__(self, device: LwM2MClient, server: LoggingServer, requester: Requester) -> None:
         self.device, self.server, self.requester = device, server, requester
@@ -49,7 +51,7 @@ class Bench:
     @property
     def remote(self) -> Any:
         """Where the device answers now."""
-        return self.server.registrations[self.device.options.endpoint].remote
+        return self.server.registrations[self.name].remote
 
     async def ask(self, method: str, path: str = "", payload: bytes = b"", **options: Any) -> aiocoap.Message:
         """One request, one answer."""
@@ -82,8 +84,8 @@ class Bench:
 
     async def reborn(self) -> None:
         """Wait for the next registration."""
-        name = self.device.options.endpoint
-        await asyncio.wait_for(self.server.registration_after(self.server.registrations[name], name), 10_000)
+        old = self.server.registrations[self.name]
+        await asyncio.wait_for(self.server.registration_after(old, self.name), 10_000)
         await asyncio.sleep(1)
 
     async def observe(self, path: str, method: Code = Code.GET, **options: Any) -> list[tuple[float, Any]]:
@@ -121,7 +123,8 @@ def converse(
     link: Link | None = None,
     files: dict[str, bytes] | None = None,
     store: StateFile | None = None,
-    **options: Any,
+    options: DeviceOptions | None = None,
+    **more: Any,
 ) -> T:
     """Let a device register, and hold a conversation with it; `files` are served by a repository at 192.0.2.3."""
     network = SimulatedNetwork(link=link or Link(), seed=1)
@@ -132,7 +135,7 @@ def converse(
         repository = Repository(files or {})
         contexts = [context, await network.context(repository, side="server", bind=("192.0.2.3", 5683))]
         device = LwM2MClient(
-            DeviceOptions(**options),
+            options or DeviceOptions(**more),
             network=network,
             server="coap://192.0.2.1",
             bind=DEVICE,
@@ -141,7 +144,7 @@ def converse(
         )
         living = asyncio.ensure_future(device.run())
         bench = Bench(device, server, Requester(context, Timers()))
-        bench.repository = repository
+        bench.repository, bench.server_port = repository, network.ports[SERVER]
         try:
             await server.registration_after(None, device.options.endpoint)
             # The answer to the registration is on its way still.

@@ -1,0 +1,100 @@
+"""`device`: a device on real sockets, until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from lwm2m_lab.cli.shared import add_command
+from lwm2m_lab.errors import BadInput
+from lwm2m_lab.files import check_folder
+
+if TYPE_CHECKING:
+    from lwm2m_lab.live.client import Happening
+    from lwm2m_lab.live.options import DeviceOptions
+
+__all__ = ["add"]
+
+
+def add(commands: Any) -> None:
+    """The command of this module."""
+    command = add_command(commands, "device", "run a device on real sockets, until Ctrl-C", _run)
+    option = command.add_argument
+    option("--server", default="coap://127.0.0.1:5683", metavar="URI", help="the LwM2M server (%(default)s)")
+    option("--endpoint", metavar="NAME", help="endpoint name (urn:dev:lab-1)")
+    option("--bind", default="127.0.0.1", metavar="HOST[:PORT]", help="own address, loopback unless told (%(default)s)")
+    option("--state", metavar="FILE", help="keep state, result and package here, over reboots and kills")
+    option("--lwm2m", metavar="V", help="LwM2M version: 1.0, 1.1, 1.2 (1.1)")
+    option("--object-version", metavar="V", help="version of Object 5: 1.0, 1.1, 1.2 (1.1)")
+    option("--firmware-version", metavar="V", help="/3/0/3 at first (1.0.0)")
+    option("--lifetime", type=int, metavar="S", help="of the registration, seconds (86400)")
+    option("--block-size", type=int, metavar="BYTES", help="largest block that it wants, 16 to 1024 (1024)")
+    option("--storage", type=int, metavar="BYTES", help="what a package may take")
+    option("--memory", type=int, metavar="BYTES", help="what a package may take on its way")
+    option("--install-time", type=float, metavar="S", help="seconds (3)")
+    option("--reboot-time", type=float, metavar="S", help="seconds (8)")
+    option("--resume-attempts", type=int, default=3, metavar="N", help="of a broken download (%(default)s)")
+    option("--slots", choices=("one", "ab"), help="one slot, or two with a trial boot")
+    option("--profile", metavar="NAME", help="strict, anjay, zephyr or wakaama")
+    option("--queue-mode", action="store_true", help="sleep between messages")
+    option("--install-fails", action="store_true", help="let the installation fail")
+    option("--fault", action="append", default=[], metavar="NAME", help="what it does wrong; 'list' lists the faults")
+    option("--like", metavar="D4", help="one of the devices D1 to D11 of the version's truth table")
+    option("--pcap", metavar="OUT", help="write what passed its socket at the end (pcapng)")
+
+
+#: Options of the command that are options of the device where they are given.
+_PASSED = ("endpoint", "lwm2m", "object_version", "firmware_version", "lifetime", "block_size", "storage", "memory",
+           "install_time", "reboot_time", "resume_attempts", "slots", "profile")  # fmt: skip
+
+
+def _run(options: argparse.Namespace) -> int:
+    """Run the device; ends by Ctrl-C, or by an error in it."""
+    from lwm2m_lab.live.device import Device
+    from lwm2m_lab.live.faults import all_faults
+
+    if "list" in options.fault:
+        for one in all_faults().values():
+            print(f"{one.name:<30} {', '.join(one.rules) or '-':<8} {one.about}")
+        return 0
+    if options.pcap:
+        check_folder(options.pcap)
+    device = Device(
+        _device_options(options), server=options.server, bind=_address(options.bind), state=options.state, told=_tell
+    )
+    with device:
+        try:
+            print(f"{device.endpoint} at {device.address}, server {device.server}", flush=True)
+            device.run_until_end()
+        finally:
+            if options.pcap:
+                device.capture().save(options.pcap)
+    return 0
+
+
+def _device_options(options: argparse.Namespace) -> DeviceOptions:
+    from dataclasses import replace
+
+    from lwm2m_lab.live.options import DeviceOptions
+
+    given: dict[str, Any] = {name: getattr(options, name) for name in _PASSED if getattr(options, name) is not None}
+    given |= {name: True for name in ("queue_mode", "install_fails") if getattr(options, name)}
+    base = DeviceOptions.named(options.like) if options.like else DeviceOptions()
+    return replace(base, **given, faults=(*base.faults, *options.fault))
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Host and port; without a port a free one."""
+    host, colon, port = text.rpartition(":")
+    if not colon or text.endswith("]") or (":" in host and not host.startswith("[")):
+        host, port = text, "0"
+    if not host or not port.isdecimal() or int(port) > 65535 or host in ("0.0.0.0", "::", "[::]"):
+        raise BadInput(f"--bind is {text!r}; one address of this machine is expected, as in 127.0.0.1:56830 or [::1]")
+    return host.strip("[]"), int(port)
+
+
+def _tell(one: Happening) -> None:
+    """One line for each event."""
+    package = f", package {one.package_version}" if one.package_version else ""
+    state = f"State {one.state}, Result {one.result}, runs {one.firmware_version}{package}"
+    print(f"{one.time:10.3f}  {one.what:<32} {state}", flush=True)

@@ -1,0 +1,277 @@
+"""`Device`: an LwM2M client on real sockets, in a thread of its own, for whatever server there is."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import os
+import pathlib
+import threading
+import urllib.parse
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, TypeVar
+
+from lwm2m_lab.errors import BadInput, LabError
+from lwm2m_lab.live.client import Happening, LwM2MClient
+from lwm2m_lab.live.flash import StateFile
+from lwm2m_lab.live.network import Address, LoopbackNetwork
+from lwm2m_lab.live.options import DeviceOptions
+from lwm2m_lab.live.requests import Timers, cancel, end_loop
+from lwm2m_lab.live.run import capture_of
+from lwm2m_lab.spec.objects import State, UpdateResult
+from lwm2m_lab.trace.capture import Capture
+
+__all__ = ["Device"]
+
+T = TypeVar("T")
+#: Datagrams that a device remembers of its traffic; the oldest go first.
+MOST_SIGHTINGS = 200_000
+#: Seconds that an orderly stop waits for the server's answer to the De-register.
+LEAVE_WITHIN = 5.0
+
+
+class Device:
+    """A device on real UDP sockets, until it is stopped.
+
+    Parameters
+    ----------
+    options : DeviceOptions, optional
+        What it is like.
+    server : str
+        The LwM2M server, ``coap://127.0.0.1:5683``.
+    bind : (str, int)
+        Own address and port. Loopback unless told; port 0 takes a free one, and another one after each reboot.
+    state : path, optional
+        A file in which state, result and package outlive the process.
+    timers : Timers, optional
+        Transmission parameters of the device's own requests.
+    told : callable, optional
+        Called with each `Happening`, in the device's thread.
+
+    Raises
+    ------
+    BadInput
+        For a server that is no ``coap`` URI, or a state file that is none.
+
+    Examples
+    --------
+    >>> with Device(DeviceOptions(endpoint="urn:dev:a"), server="coap://127.0.0.1:9") as device:
+    ...     device.address.rpartition(":")[0], device.state
+    ('127.0.0.1', <State.IDLE: 0>)
+    """
+
+    def __init__(
+        self,
+        options: DeviceOptions | None = None,
+        *,
+        server: str = "coap://127.0.0.1:5683",
+        bind: Address = ("127.0.0.1", 0),
+        state: str | os.PathLike[str] | None = None,
+        timers: Timers | None = None,
+        told: Callable[[Happening], None] = lambda _: None,
+    ) -> None:
+        self.options, self.server = options or DeviceOptions(), _checked(server)
+        self._network = LoopbackNetwork(most=MOST_SIGHTINGS)
+        store = None if state is None else StateFile(pathlib.Path(state))
+        self._client = LwM2MClient(
+            self.options,
+            network=self._network,
+            server=self.server,
+            bind=bind,
+            timers=timers or Timers(),
+            store=store,
+            told=self._heard,
+        )
+        self._told = told
+        self._news = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    # ---------------------------------------------------------------- its life
+
+    def start(self) -> Device:
+        """Boot, and return once the socket is open.
+
+        Raises
+        ------
+        BadInput
+            When the address cannot be bound.
+        """
+        if self._thread is not None:
+            raise BadInput("the device runs already; one that has not been started is expected")
+        ready: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._error = None
+        self._thread = threading.Thread(target=self._run, args=(ready,), name=self.endpoint, daemon=True)
+        self._thread.start()
+        try:
+            ready.result()
+        except BaseException:
+            self._thread.join()
+            self._thread = None
+            raise
+        return self
+
+    def stop(self, *, deregister: bool = True) -> None:
+        """De-register and end; a server that does not answer is waited for five seconds. Does nothing after an end.
+
+        Raises
+        ------
+        LabError
+            What ended the device before.
+        """
+        if self._thread is None:
+            return
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._ask_to_end, deregister)
+        self._thread.join()
+        self._thread = None
+        if self._error is not None:
+            raise LabError(f"the device {self.endpoint} ended by an error: {self._error}") from self._error
+
+    def run_until_end(self) -> None:
+        """Wait until the device ends by an error, or Ctrl-C.
+
+        Raises
+        ------
+        LabError
+            What ended it.
+        """
+        while self._thread is not None and self._thread.is_alive():
+            # With a time-out, so that a signal is noticed in any case.
+            self._thread.join(0.5)
+        self.stop()
+
+    def __enter__(self) -> Device:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.stop()
+
+    def _run(self, ready: concurrent.futures.Future[None]) -> None:
+        """The body of the thread."""
+        self._loop = self._network.new_loop()
+        try:
+            self._loop.run_until_complete(self._live(ready))
+        except BaseException as error:
+            self._error = error
+            if not ready.done():
+                ready.set_exception(error)
+        finally:
+            end_loop(self._loop)
+            with self._news:
+                self._news.notify_all()
+
+    async def _live(self, ready: concurrent.futures.Future[None]) -> None:
+        self._end: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        life = asyncio.ensure_future(self._client.run())
+        booted = asyncio.ensure_future(self._client.booted.wait())
+        await asyncio.wait({life, booted}, return_when=asyncio.FIRST_COMPLETED)
+        if life.done():
+            booted.cancel()
+            life.result()
+        ready.set_result(None)
+        waiting: set[asyncio.Future[Any]] = {life, self._end}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if self._end.done() and self._end.result():
+            leaving = asyncio.ensure_future(self._client.leave())
+            await asyncio.wait({leaving}, timeout=LEAVE_WITHIN)
+            await cancel(leaving)
+        await cancel(life)
+
+    def _ask_to_end(self, deregister: bool) -> None:
+        if not self._end.done():
+            self._end.set_result(deregister)
+
+    # ---------------------------------------------------------------- what it is and what it knows
+
+    @property
+    def endpoint(self) -> str:
+        """Endpoint name."""
+        return self.options.endpoint
+
+    @property
+    def address(self) -> str:
+        """Where it answers now, ``127.0.0.1:40123``; after a reboot it may be elsewhere."""
+        host, port = self._client.endpoint.address
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def state(self) -> State:
+        """State, ``/5/0/3``, as the device itself has it."""
+        return self._client.flash.state
+
+    @property
+    def result(self) -> UpdateResult:
+        """Update Result, ``/5/0/5``, as the device itself has it."""
+        return self._client.flash.result
+
+    @property
+    def firmware_version(self) -> str:
+        """Version of the firmware that runs, whatever ``/3/0/3`` says."""
+        return self._client.flash.running
+
+    @property
+    def truth(self) -> tuple[Happening, ...]:
+        """What has happened, oldest first."""
+        return tuple(self._client.truth)
+
+    def wait_for(self, what: str, *, within: float = 30.0) -> Happening:
+        """Wait until something has happened, ``"registered"`` or an event of the state machine, since the start.
+
+        Raises
+        ------
+        LabError
+            When it does not within so many seconds, or the device ends before.
+        """
+
+        def found() -> Happening | None:
+            return next((one for one in self.truth if one.what == what), None)
+
+        with self._news:
+            self._news.wait_for(lambda: found() or self._thread is None or not self._thread.is_alive(), within)
+        happened = found()
+        if happened is None:
+            raise LabError(f"{what!r} did not happen to {self.endpoint} within {within:g} s")
+        return happened
+
+    def send(self, *paths: str) -> str | None:
+        """Send values to the server unasked (LwM2M 1.1); the code of the answer, None where Send is not to be had.
+
+        Raises
+        ------
+        NoAnswer
+            When the server does not answer.
+        """
+        response = self._within(lambda: self._client.registration.send(paths))
+        return None if response is None else str(response.code.dotted)
+
+    def capture(self) -> Capture:
+        """What has passed the device's socket so far; the tap needs no privilege."""
+        return capture_of(list(self._network.sightings), name=self.endpoint)
+
+    def _within(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run something on the device's loop."""
+        if self._thread is None or not self._thread.is_alive():
+            raise LabError("the device does not run; start it first")
+        return asyncio.run_coroutine_threadsafe(work(), self._loop).result()
+
+    def _heard(self, happening: Happening) -> None:
+        self._told(happening)
+        with self._news:
+            self._news.notify_all()
+
+    def __repr__(self) -> str:
+        return f"Device({self.endpoint!r}, server={self.server!r}, {self.state}, {self.result})"
+
+
+def _checked(server: str) -> str:
+    """The URI of a server."""
+    try:
+        parts = urllib.parse.urlsplit(server)
+        good = parts.scheme == "coap" and bool(parts.hostname) and parts.path in ("", "/") and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise BadInput(f"server is {server!r}; a URI such as coap://127.0.0.1:5683 is expected")
+    return server.rstrip("/")

@@ -1,0 +1,143 @@
+"""Faults of the block-wise layer: how blocks are taken, answered and fetched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import aiocoap
+from aiocoap.numbers.codes import Code
+
+from lwm2m_lab.live.blockwise import Block1Receiver, Partial, Verdict
+from lwm2m_lab.live.faults import fault
+from lwm2m_lab.live.updater import Updater
+
+# ---------------------------------------------------------------- taking
+
+
+class _GapReceiver(Block1Receiver):
+    def take(self, request: aiocoap.Message) -> Verdict:
+        verdict, block = super().take(request), request.opt.block1
+        if verdict != "unmatched" or block is None or not self.is_open or block.start < len(self.body):
+            return verdict
+        self.body += request.payload
+        if block.more:
+            return "further"
+        self._key = None
+        return "whole"
+
+
+@fault("accepts-gaps", "W7")
+class AcceptsGaps(Updater):
+    """A block that leaves a gap is taken as if it followed."""
+
+    def new_receiver(self, limit: int, szx: int) -> Block1Receiver:
+        return _GapReceiver(limit, szx)
+
+
+class _TokenReceiver(Block1Receiver):
+    _token = b""
+
+    def take(self, request: aiocoap.Message) -> Verdict:
+        if request.opt.block1 is None or request.opt.block1.block_number == 0:
+            self._token = request.token
+        return super().take(request) if request.token == self._token else "unmatched"
+
+
+@fault("keys-blocks-on-token", "W1")
+class KeysBlocksOnToken(Updater):
+    """A block with another token than block 0 is answered 4.08, although each request chooses its own."""
+
+    def new_receiver(self, limit: int, szx: int) -> Block1Receiver:
+        return _TokenReceiver(limit, szx)
+
+
+class _StubbornReceiver(Block1Receiver):
+    def take(self, request: aiocoap.Message) -> Verdict:
+        block = request.opt.block1
+        return "repeated" if self.is_open and block is not None and block.block_number == 0 else super().take(request)
+
+
+@fault("ignores-new-block-0", "M4")
+class IgnoresNewBlock0(Updater):
+    """A new block 0 in the middle of a push is taken for a copy of the old one."""
+
+    def new_receiver(self, limit: int, szx: int) -> Block1Receiver:
+        return _StubbornReceiver(limit, szx)
+
+
+class _DoublingReceiver(Block1Receiver):
+    def take(self, request: aiocoap.Message) -> Verdict:
+        verdict = super().take(request)
+        if verdict == "repeated":
+            self.body += request.payload
+        return verdict
+
+
+@fault("writes-duplicates", "M3")
+class WritesDuplicates(Updater):
+    """A block that is sent again is written twice."""
+
+    def new_receiver(self, limit: int, szx: int) -> Block1Receiver:
+        return _DoublingReceiver(limit, szx)
+
+
+# ---------------------------------------------------------------- answering
+
+
+@fault("answers-blocks-2.04", "W8")
+class AnswersBlocksChanged(Updater):
+    """A block that is not the last is answered 2.04 with M set, where 2.31 belongs."""
+
+    def answer_block(self, request: aiocoap.Message, verdict: Verdict) -> aiocoap.Message:
+        answer = super().answer_block(request, verdict)
+        answer.code = Code.CHANGED
+        return answer
+
+
+@fault("never-clears-m", "W8", "W9")
+class NeverClearsM(Updater):
+    """The answer to the last block is 2.31 and says that more is to come."""
+
+    def take_block(self, request: aiocoap.Message) -> aiocoap.Message:
+        answer, block = super().take_block(request), request.opt.block1
+        if block is not None and answer.code == Code.CHANGED:
+            answer.code = Code.CONTINUE
+            answer.opt.block1 = (block.block_number, True, block.size_exponent)
+        return answer
+
+
+@fault("asks-for-larger-blocks", "W4")
+class AsksForLargerBlocks(Updater):
+    """Every block is answered with 1024 bytes, whatever its own size."""
+
+    def answer_block(self, request: aiocoap.Message, verdict: Verdict) -> aiocoap.Message:
+        answer, block = super().answer_block(request, verdict), request.opt.block1
+        if block is not None:
+            answer.opt.block1 = (block.block_number, block.more, 6)
+        return answer
+
+
+# ---------------------------------------------------------------- fetching
+
+
+@dataclass
+class _AnyPartial(Partial):
+    def goes_on_with(self, etag: bytes | None) -> bool:
+        return True
+
+
+@fault("ignores-etag", "W11", "W12")
+class IgnoresEtag(Updater):
+    """Blocks of a download are put together whatever their ETags, after a break too."""
+
+    def new_partial(self) -> Partial:
+        return _AnyPartial()
+
+    def before_resuming(self, partial: Partial) -> None:
+        """Go on where it broke off."""
+
+    def judge(self, package: Any) -> None:
+        """The hash is not looked at either, or nobody would notice."""
+        self.flash.package = package
+        self.complete()

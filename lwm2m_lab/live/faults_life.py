@@ -1,0 +1,166 @@
+"""Faults of registration, notification and reboot."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import aiocoap
+from aiocoap.pipe import Pipe
+
+from lwm2m_lab.live.client import LwM2MClient
+from lwm2m_lab.live.endpoint import Address, Endpoint
+from lwm2m_lab.live.faults import fault
+from lwm2m_lab.live.observing import Observations, Observer
+from lwm2m_lab.live.registration import Registration
+from lwm2m_lab.wire.coap import Message, decode, encode
+from lwm2m_lab.wire.links import Link
+
+
+@fault("does-not-register-again", "F18")
+class DoesNotRegisterAgain(LwM2MClient):
+    """After a reboot the device thinks that its registration still holds."""
+
+    def registers(self) -> bool:
+        return self._boots == 1
+
+
+@fault("never-tells-result", "F1")
+class NeverTellsResult(Observations):
+    """An observation of Update Result is taken and never told of anything."""
+
+    def observers(self) -> list[Observer]:
+        return [one for one in super().observers() if "/5/0/5" not in one.paths]
+
+
+@fault("lets-registration-lapse", "G3")
+class LetsRegistrationLapse(Registration):
+    """The registration is never renewed."""
+
+    async def keep(self) -> None:
+        await self._register()
+        await asyncio.Event().wait()
+
+
+class _Declares(Registration):
+    version = "1.0"
+
+    def links(self) -> list[Link]:
+        return [self._declared(link) for link in super().links()]
+
+    def _declared(self, link: Link) -> Link:
+        attributes: Mapping[str, str] = {"ver": self.version} if link.target == "/5" else link.attributes
+        return Link(link.target, attributes)
+
+
+@fault("offers-more-than-declared", "F22")
+class OffersMoreThanDeclared(_Declares):
+    """The registration declares Object 5 version 1.0, and the device has what came later."""
+
+
+@fault("declares-unknown-version", "G1")
+class DeclaresUnknownVersion(_Declares):
+    """The registration declares a version of Object 5 that does not exist."""
+
+    version = "3.0"
+
+
+@fault("resets-before-answering", "F19")
+class ResetsBeforeAnswering(LwM2MClient):
+    """The device restarts before its answer to the Execute of Update has left, and keeps its port."""
+
+    def port(self) -> int:
+        return self._bind[1]
+
+    def _with_faults(self, part: type[Any]) -> type[Any]:
+        found = super()._with_faults(part)
+        return type(part.__name__, (_LosesExecuteAnswers, found), {}) if issubclass(Endpoint, part) else found
+
+
+class _LosesExecuteAnswers(Endpoint):
+    """Answers to the Execute of Update do not leave."""
+
+    _lost: frozenset[bytes] = frozenset()
+
+    def incoming(self, data: bytes, sender: Address) -> Any:
+        message = decode(data)
+        if message.code == "0.02" and message.uri_path == "/5/0/2":
+            self._lost |= {message.token}
+        return super().incoming(data, sender)
+
+    def outgoing(self, data: bytes, to: Address) -> Any:
+        message = decode(data)
+        answers = message.token in self._lost and message.code.startswith(("2", "4"))
+        return () if answers and message.code == "2.04" else super().outgoing(data, to)
+
+
+class _Slow(LwM2MClient):
+    seconds = 0.0
+
+    def is_slow(self, request: aiocoap.Message) -> bool:
+        """Whether the answer to a request takes its time."""
+        return request.opt.block1 is not None
+
+    async def render_to_pipe(self, pipe: Pipe) -> None:
+        if self.is_slow(pipe.request):
+            await asyncio.sleep(self.seconds)
+        await super().render_to_pipe(pipe)
+
+
+@fault("erases-flash-before-answering", "M5")
+class ErasesFlashBeforeAnswering(_Slow):
+    """The flash is erased before the first block is answered, which takes seconds, without an acknowledgement."""
+
+    seconds = 6.0
+
+    def is_slow(self, request: aiocoap.Message) -> bool:
+        return request.opt.block1 is not None and request.opt.block1.block_number == 0
+
+    def _with_faults(self, part: type[Any]) -> type[Any]:
+        found = super()._with_faults(part)
+        return type(part.__name__, (_LateAnswers, found), {}) if issubclass(Endpoint, part) else found
+
+
+class _LateAnswers(Endpoint):
+    """An answer that aiocoap sends apart, after an empty acknowledgement, leaves as the acknowledgement."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._asked: dict[bytes, int] = {}
+        self._copies = 0
+
+    def incoming(self, data: bytes, sender: Address) -> Any:
+        message = decode(data)
+        if message.block1 is not None and message.block1.num == 0:
+            self._copies = self._copies + 1 if message.token in self._asked else 1
+            self._asked[message.token] = message.mid
+        return super().incoming(data, sender)
+
+    def outgoing(self, data: bytes, to: Address) -> Any:
+        message = decode(data)
+        if message.code == "0.00" and message.mid in self._asked.values():
+            return ()
+        if message.type != "CON" or message.token not in self._asked:
+            return super().outgoing(data, to)
+        acknowledged = encode(Message("ACK", "0.00", message.mid))
+        asyncio.get_running_loop().call_soon(self.inner.datagram_received, acknowledged, to)
+        late = replace(message, type="ACK", mid=self._asked.pop(message.token))
+        # The copies have waited in the socket meanwhile; each has its answer now.
+        return (encode(late),) * self._copies
+
+
+@fault("answers-blocks-separately", "W18")
+class AnswersBlocksSeparately(_Slow):
+    """Each block is acknowledged empty, and answered in a message of its own: legal, and more than some can bear."""
+
+    seconds = 1.0
+
+
+@fault("refuses-block1", "C6")
+class RefusesBlock1(LwM2MClient):
+    """Block1 is refused as an option that nobody knows: 4.02."""
+
+    def refuses_options(self, request: aiocoap.Message) -> bool:
+        return request.opt.block1 is not None or super().refuses_options(request)
