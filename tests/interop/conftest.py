@@ -1,0 +1,110 @@
+"""Real peers: started by the test, on loopback, and ended with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import IO
+
+import pytest
+
+from lwm2m_lab.live.network import free_ports
+from tests.conftest import ROOT, need_tool
+
+#: Where `.ci/run` puts the peers that npm brings; another place by the environment.
+WAKAAMA = ROOT / "build/peers/node_modules/node-red-contrib-lwm2m/build/Release/lwm2mserver"
+
+
+@pytest.fixture(scope="session")
+def coap_client() -> str:
+    """libcoap's client."""
+    return need_tool("coap-client-notls")
+
+
+@pytest.fixture
+def coap_server() -> Iterator[str]:
+    """libcoap's server, which keeps what is PUT into it; its URI."""
+    tool, (port,) = need_tool("coap-server-notls"), free_ports(1)
+    with subprocess.Popen([tool, "-A", "127.0.0.1", "-p", str(port), "-d", "10"]) as process:
+        try:
+            _wait_until_bound(port)
+            yield f"coap://127.0.0.1:{port}"
+        finally:
+            process.kill()
+
+
+def _wait_until_bound(port: int) -> None:
+    """Until somebody else has the port."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("127.0.0.1", port))
+            continue
+        return
+    pytest.fail(f"nobody has bound port {port}")
+
+
+class Wakaama:
+    """Wakaama's server: commands on its standard input, what happens on its standard output."""
+
+    def __init__(self, command: list[str]) -> None:
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self._said, self._news = "", threading.Condition()
+        assert self._process.stdout is not None
+        self._listener = threading.Thread(target=self._listen, args=(self._process.stdout,))
+        self._listener.start()
+
+    def _listen(self, out: IO[str]) -> None:
+        while piece := out.read(1):
+            with self._news:
+                self._said += piece
+                self._news.notify_all()
+
+    def until(self, *texts: str, after: int = 0, within: float = 15) -> str:
+        """What it has said since, once it has said all of these."""
+        with self._news:
+            heard = self._news.wait_for(lambda: all(text in self._said[after:] for text in texts), within)
+            assert heard, f"{texts} expected, heard: {self._said[after:]}"
+            return self._said[after:]
+
+    def command(self, text: str, *expected: str) -> str:
+        """Type a command, and wait for what it brings."""
+        at = len(self._said)
+        assert self._process.stdin is not None
+        self._process.stdin.write(text + "\n")
+        self._process.stdin.flush()
+        return self.until(*expected, after=at)
+
+    def close(self) -> None:
+        """End it, and close its pipes."""
+        with self._process:
+            self._process.kill()
+            self._listener.join()
+
+
+@pytest.fixture
+def wakaama() -> Iterator[Callable[[int], Wakaama]]:
+    """Starts Wakaama's server on a port."""
+    path = pathlib.Path(os.environ.get("LWM2MSERVER", WAKAAMA))
+    if not path.exists():
+        if os.environ.get("CI"):
+            pytest.fail(f"{path} is missing; .ci/run brings it")
+        pytest.skip("needs Wakaama's lwm2mserver: npm install --prefix build/peers node-red-contrib-lwm2m")
+    running: list[Wakaama] = []
+
+    def start(port: int) -> Wakaama:
+        running.append(Wakaama([str(path), "-4", "-l", str(port)]))
+        _wait_until_bound(port)
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.close()
