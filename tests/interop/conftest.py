@@ -15,6 +15,7 @@ from typing import IO
 import pytest
 
 from lwm2m_lab.live.network import free_ports
+from lwm2m_lab.wire.coap import Message, encode
 from tests.conftest import ROOT, need_tool
 
 #: Where `.ci/run` puts the peers that npm brings; another place by the environment.
@@ -33,21 +34,25 @@ def coap_server() -> Iterator[str]:
     tool, (port,) = need_tool("coap-server-notls"), free_ports(1)
     with subprocess.Popen([tool, "-A", "127.0.0.1", "-p", str(port), "-d", "10"]) as process:
         try:
-            _wait_until_bound(port)
+            _wait_until_it_answers(port)
             yield f"coap://127.0.0.1:{port}"
         finally:
             process.kill()
 
 
-def _wait_until_bound(port: int) -> None:
-    """Until somebody else has the port."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", port))
-            continue
-        return
-    pytest.fail(f"nobody has bound port {port}")
+def _wait_until_it_answers(port: int) -> None:
+    """Until a ping is answered; a probe that binds the port itself could take it from whom it waits for."""
+    deadline = time.monotonic() + 20
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.connect(("127.0.0.1", port))
+        peer.settimeout(0.2)
+        while time.monotonic() < deadline:
+            with contextlib.suppress(TimeoutError, ConnectionRefusedError):
+                peer.send(encode(Message("CON", "0.00", 1)))
+                peer.recv(2000)
+                return
+            time.sleep(0.05)
+    pytest.fail(f"nobody answers at port {port}")
 
 
 class Wakaama:
@@ -102,7 +107,7 @@ def wakaama() -> Iterator[Callable[[int], Wakaama]]:
 
     def start(port: int) -> Wakaama:
         running.append(Wakaama([str(path), "-4", "-l", str(port)]))
-        _wait_until_bound(port)
+        _wait_until_it_answers(port)
         return running[-1]
 
     yield start
