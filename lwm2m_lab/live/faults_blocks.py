@@ -55,34 +55,61 @@ class KeysBlocksOnToken(Updater):
 class _StubbornReceiver(Block1Receiver):
     def take(self, request: aiocoap.Message) -> Verdict:
         block = request.opt.block1
-        return "repeated" if self.is_open and block is not None and block.block_number == 0 else super().take(request)
+        is_new = self.is_open and block is not None and block.block_number == 0
+        return "unmatched" if is_new else super().take(request)
 
 
 @fault("ignores-new-block-0", "M4")
 class IgnoresNewBlock0(Updater):
-    """A new block 0 in the middle of a push is taken for a copy of the old one."""
+    """A new block 0 in the middle of a push is answered 4.08, as if the old one still ran."""
 
     def new_receiver(self, limit: int, szx: int) -> Block1Receiver:
         return _StubbornReceiver(limit, szx)
 
 
-class _DoublingReceiver(Block1Receiver):
-    def take(self, request: aiocoap.Message) -> Verdict:
-        verdict = super().take(request)
-        if verdict == "repeated":
-            self.body += request.payload
-        return verdict
-
-
-@fault("writes-duplicates", "M3")
-class WritesDuplicates(Updater):
-    """A block that is sent again is written twice."""
+@fault("caps-bodies", "W13")
+class CapsBodies(Updater):
+    """A package ends at 8192 bytes, whatever room there is."""
 
     def new_receiver(self, limit: int, szx: int) -> Block1Receiver:
-        return _DoublingReceiver(limit, szx)
+        return Block1Receiver(min(limit, 8192), szx)
 
 
 # ---------------------------------------------------------------- answering
+
+
+@fault("gives-no-limit", "B8")
+class GivesNoLimit(Updater):
+    """4.13 does not say what would have been accepted."""
+
+    def take_block(self, request: aiocoap.Message) -> aiocoap.Message:
+        answer = super().take_block(request)
+        answer.opt.size1 = None
+        if answer.code == Code.REQUEST_ENTITY_TOO_LARGE:
+            answer.opt.block1 = None
+        return answer
+
+
+@fault("answers-as-block-0", "B9")
+class AnswersAsBlock0(Updater):
+    """Every block is answered as block 0."""
+
+    def answer_block(self, request: aiocoap.Message, verdict: Verdict) -> aiocoap.Message:
+        answer, block = super().answer_block(request, verdict), request.opt.block1
+        if block is not None:
+            answer.opt.block1 = (0, block.more, block.size_exponent)
+        return answer
+
+
+@fault("clears-m-too-early", "B5")
+class ClearsMTooEarly(Updater):
+    """2.31 comes without M, as if it were final."""
+
+    def answer_block(self, request: aiocoap.Message, verdict: Verdict) -> aiocoap.Message:
+        answer, block = super().answer_block(request, verdict), request.opt.block1
+        if block is not None:
+            answer.opt.block1 = (block.block_number, False, block.size_exponent)
+        return answer
 
 
 @fault("answers-blocks-2.04", "W8")

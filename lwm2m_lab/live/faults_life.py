@@ -10,11 +10,13 @@ from typing import Any
 import aiocoap
 from aiocoap.pipe import Pipe
 
+from lwm2m_lab.live.blockwise import Block1Receiver, Verdict
 from lwm2m_lab.live.client import LwM2MClient
 from lwm2m_lab.live.endpoint import Address, Endpoint
 from lwm2m_lab.live.faults import fault
 from lwm2m_lab.live.observing import Observations, Observer
 from lwm2m_lab.live.registration import Registration
+from lwm2m_lab.live.updater import Updater
 from lwm2m_lab.wire.coap import Message, decode, encode
 from lwm2m_lab.wire.links import Link
 
@@ -96,6 +98,67 @@ class _LosesExecuteAnswers(Endpoint):
         return () if answers and message.code == "2.04" else super().outgoing(data, to)
 
 
+@fault("writes-duplicates", "M3")
+class WritesDuplicates(LwM2MClient):
+    """A block that comes twice, as a retransmission does, is written twice."""
+
+    def _with_faults(self, part: type[Any]) -> type[Any]:
+        found = super()._with_faults(part)
+        for own, base in ((_TakesCopies, Endpoint), (_WritesCopies, Updater)):
+            if part is base:
+                return type(part.__name__, (own, found), {})
+        return found
+
+
+class _TakesCopies(Endpoint):
+    """Copies of blocks reach the application, under a message id of their own; their answers carry the old one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._taken: set[int] = set()
+
+    def incoming(self, data: bytes, sender: Address) -> Any:
+        message = decode(data)
+        if message.type == "CON" and message.block1 is not None:
+            if message.mid in self._taken:
+                data = encode(replace(message, mid=message.mid ^ 0x8000))
+            self._taken.add(message.mid)
+        return super().incoming(data, sender)
+
+    def outgoing(self, data: bytes, to: Address) -> Any:
+        message = decode(data)
+        if message.type == "ACK" and message.mid ^ 0x8000 in self._taken:
+            data = encode(replace(message, mid=message.mid ^ 0x8000))
+        return super().outgoing(data, to)
+
+
+class _DoublingReceiver(Block1Receiver):
+    """Writes a copy behind the block that it is a copy of; found out when the body is whole."""
+
+    _number = -1
+
+    def take(self, request: aiocoap.Message) -> Verdict:
+        block = request.opt.block1
+        if self.is_open and block is not None and block.block_number == self._number:
+            self._copies.append((len(self.body), request.payload))
+            return "repeated"
+        self._number = -1 if block is None else block.block_number
+        if self._number < 1:
+            self._copies: list[tuple[int, bytes]] = []
+        verdict = super().take(request)
+        if verdict == "whole":
+            for at, payload in reversed(self._copies):
+                self.body[at:at] = payload
+        return verdict
+
+
+class _WritesCopies(Updater):
+    """The receiver that counts what it has written."""
+
+    def new_receiver(self, limit: int, szx: int) -> Block1Receiver:
+        return _DoublingReceiver(limit, szx)
+
+
 class _Slow(LwM2MClient):
     seconds = 0.0
 
@@ -151,11 +214,25 @@ class _LateAnswers(Endpoint):
         return (encode(late),) * self._copies
 
 
-@fault("answers-blocks-separately", "W18")
+@fault("answers-blocks-separately")
 class AnswersBlocksSeparately(_Slow):
     """Each block is acknowledged empty, and answered in a message of its own: legal, and more than some can bear."""
 
     seconds = 1.0
+
+
+@fault("swallows-repeated-blocks", "M15")
+class SwallowsRepeatedBlocks(LwM2MClient):
+    """A block that its sender sends anew, under a message id of its own, is acknowledged empty and never answered."""
+
+    _last = -1
+
+    async def render_to_pipe(self, pipe: Pipe) -> None:
+        block = pipe.request.opt.block1
+        if block is not None and block.block_number == self._last:
+            await asyncio.Event().wait()
+        self._last = -1 if block is None else block.block_number
+        await super().render_to_pipe(pipe)
 
 
 @fault("refuses-block1", "C6")

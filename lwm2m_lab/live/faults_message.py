@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from lwm2m_lab.live.endpoint import Address, Endpoint
 from lwm2m_lab.live.faults import fault
-from lwm2m_lab.wire.coap import BLOCK2, Message, decode, encode
+from lwm2m_lab.wire.coap import BLOCK2, OBSERVE, Message, decode, encode
 
 __all__: list[str] = []
 
@@ -89,11 +89,11 @@ class AnswersWithWrongToken(Endpoint):
 
 @fault("never-acknowledges", "M10")
 class NeverAcknowledges(Endpoint):
-    """A response in a message of its own is not acknowledged."""
+    """A response in a message of its own is neither acknowledged nor reset."""
 
     def outgoing(self, data: bytes, to: Address) -> Iterable[bytes]:
         message = decode(data)
-        return () if (message.type, message.code) == ("ACK", "0.00") else super().outgoing(data, to)
+        return () if message.type in ("ACK", "RST") and message.code == "0.00" else super().outgoing(data, to)
 
 
 # ---------------------------------------------------------------- asking
@@ -208,3 +208,72 @@ class AsksInAcknowledgements(Endpoint):
     def outgoing(self, data: bytes, to: Address) -> Iterable[bytes]:
         message = decode(data)
         return super().outgoing(encode(replace(message, type="ACK")) if message.code == "0.01" else data, to)
+
+
+@fault("asks-with-m", "B2")
+class AsksWithM(Endpoint):
+    """The request for a block has M set."""
+
+    def outgoing(self, data: bytes, to: Address) -> Iterable[bytes]:
+        message = decode(data)
+        if message.code == "0.01" and message.block2 is not None:
+            value = (message.block2.num << 4 | 8 | message.block2.szx).to_bytes(3, "big").lstrip(b"\0")
+            options = tuple((number, value if number == BLOCK2 else old) for number, old in message.options)
+            data = encode(replace(message, options=options))
+        return super().outgoing(data, to)
+
+
+# ---------------------------------------------------------------- notifying
+
+
+def _observe(message: Message, value: bytes | None) -> Message:
+    """A message with another Observe option, or none."""
+    rest = [(number, old) for number, old in message.options if number != OBSERVE]
+    return replace(message, options=tuple(rest if value is None else [(OBSERVE, value), *rest]))
+
+
+class _Notifier(Endpoint):
+    """Changes notifications on their way out."""
+
+    def outgoing(self, data: bytes, to: Address) -> Iterable[bytes]:
+        message = decode(data)
+        notifies = message.type != "ACK" and message.code == "2.05" and bool(message.values(OBSERVE))
+        return super().outgoing(encode(self.changed(message)) if notifies else data, to)
+
+    def changed(self, message: Message) -> Message:
+        """What leaves instead."""
+        raise NotImplementedError
+
+
+@fault("repeats-observe-numbers", "N1")
+class RepeatsObserveNumbers(_Notifier):
+    """Every notification has the same number."""
+
+    def changed(self, message: Message) -> Message:
+        return _observe(message, b"\x07")
+
+
+@fault("notifies-with-wrong-token", "N3")
+class NotifiesWithWrongToken(_Notifier):
+    """A notification carries a token that nobody observes with."""
+
+    def changed(self, message: Message) -> Message:
+        return replace(message, token=b"\xdd" + message.token)
+
+
+@fault("observes-silently", "N4")
+class ObservesSilently(Endpoint):
+    """An observation is taken, and its first answer does not say so."""
+
+    def outgoing(self, data: bytes, to: Address) -> Iterable[bytes]:
+        message = decode(data)
+        return super().outgoing(encode(_observe(message, None)) if message.type == "ACK" else data, to)
+
+
+@fault("ignores-resets", "N2")
+class IgnoresResets(Endpoint):
+    """A reset of a notification is taken for its acknowledgement."""
+
+    def incoming(self, data: bytes, sender: Address) -> Iterable[bytes]:
+        message = decode(data)
+        return super().incoming(encode(replace(message, type="ACK")) if message.type == "RST" else data, sender)

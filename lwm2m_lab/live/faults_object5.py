@@ -19,7 +19,7 @@ from lwm2m_lab.spec.objects import State, UpdateResult
 # ---------------------------------------------------------------- versions and results
 
 
-@fault("keeps-firmware-version", "V1")
+@fault("keeps-firmware-version", "V1", "F15")
 class KeepsFirmwareVersion(Updater):
     """/3/0/3 stays as it was after a successful installation."""
 
@@ -36,6 +36,25 @@ class CopiesVersionAtDownload(Updater):
         assert info is not None
         self.flash.firmware_version = info.version
         super().complete()
+
+
+@fault("changes-version-on-failure", "V4")
+class ChangesVersionOnFailure(Updater):
+    """/3/0/3 shows the version of a package whose installation has failed."""
+
+    def install_failed(self) -> None:
+        info = image_info(self.flash.package)
+        if info is not None:
+            self.flash.firmware_version = info.version
+        super().install_failed()
+
+
+@fault("updates-software-version", "F17")
+class UpdatesSoftwareVersion(Updater):
+    """An update of the firmware shows in /3/0/19, and /3/0/3 stays."""
+
+    def show_version(self, version: str) -> None:
+        self.flash.software_version = version
 
 
 @fault("stored-string-lies")
@@ -112,6 +131,15 @@ class OldStateNumbers(Updater):
 
     def shown_state(self) -> int:
         return min(super().shown_state() + 1, 3)
+
+
+@fault("invents-state", "R3")
+class InventsState(Updater):
+    """While it is installed State is 4."""
+
+    def shown_state(self) -> int:
+        shown = super().shown_state()
+        return 4 if shown == State.UPDATING else shown
 
 
 @fault("installs-without-execute", "O5")
@@ -259,7 +287,7 @@ class GivesUpSilently(Updater):
             super().download_failed(event)
 
 
-@fault("keeps-tlv-header", "F14")
+@fault("keeps-tlv-header")
 class KeepsTlvHeader(Updater):
     """A package in TLV is stored with the header in front of it."""
 
@@ -267,7 +295,7 @@ class KeepsTlvHeader(Updater):
         return body
 
 
-@fault("refuses-after-taking", "O5")
+@fault("refuses-after-taking")
 class RefusesAfterTaking(Updater):
     """A push is answered 5.00 at its last block, and State is 2 all the same."""
 

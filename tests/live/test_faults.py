@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from aiocoap.numbers.codes import Code
 
 import lwm2m_lab as lab
 from lwm2m_lab.errors import BadInput
@@ -211,6 +212,88 @@ def raw(*messages: Message) -> Script:
     return script
 
 
+async def software(bench: Bench) -> None:
+    await bench.read("/3/0/19")
+    await update(bench)
+    await bench.read("/3/0/19")
+
+
+async def too_large(bench: Bench) -> None:
+    await look(bench)
+    await bench.push(lab.image(size=20_000).data)
+    await look(bench)
+
+
+async def long_push(bench: Bench) -> None:
+    """A push that does not say how long it is."""
+    await look(bench)
+    body = lab.image(size=20_000).data
+    for number in range(20):
+        block = body[number * 1024 : number * 1024 + 1024]
+        code = await bench.code("PUT", "/5/0/0", block, block1=(number, number < 19, 6), **OPAQUE)
+        if code != "2.31":
+            break
+    await look(bench)
+
+
+async def new_block_0(bench: Bench) -> None:
+    """A push that is begun anew after three blocks."""
+    await look(bench)
+    for number in range(3):
+        block = IMAGE.data[number * 1024 : number * 1024 + 1024]
+        await bench.code("PUT", "/5/0/0", block, block1=(number, True, 6), **OPAQUE)
+    await bench.push(IMAGE.data)
+    await look(bench)
+
+
+async def repeated_block(bench: Bench) -> None:
+    """A block that is sent a second time under a new message id and the same token."""
+    await look(bench)
+    path = ((11, b"5"), (11, b"0"), (11, b"0"), (12, b"*"))
+    for mid, number in enumerate((0, 1, 1, 2, 3), start=500):
+        block = IMAGE.data[number * 1024 : number * 1024 + 1024]
+        value = (number << 4 | (number < 3) << 3 | 6).to_bytes(2, "big").lstrip(b"\0")
+        message = Message("CON", "0.03", mid, b"same", (*path, (27, value)), block)
+        bench.server_port.sendto(encode(message), bench.remote.address)
+        await bench.sleep(150 if mid == 502 else 1)
+    await look(bench)
+
+
+async def slow_repository(bench: Bench) -> None:
+    """A repository that acknowledges empty and answers later."""
+    serve = bench.repository.render_to_pipe
+
+    async def late(pipe: Any) -> None:
+        await asyncio.sleep(1)
+        await serve(pipe)
+
+    bench.repository.render_to_pipe = late  # type: ignore[method-assign]
+    await pulled(URI, wait=200)(bench)
+
+
+async def observed(bench: Bench) -> None:
+    await look(bench)
+    for path in ("/5/0/3", "/5/0/5"):
+        with contextlib.suppress(Exception):
+            await bench.observe(path)
+    await push_twice(bench)
+    await bench.code("PUT", "/5/0/0", b"\0", **OPAQUE)
+    await bench.sleep(10)
+
+
+async def lost_interest(bench: Bench) -> None:
+    """A server that resets notifications of what it no longer observes."""
+    message = bench.requester.message(Code.GET, to=bench.remote, path="/5/0/3", observe=0)
+    request = bench.requester.context.request(message, handle_blockwise=False)
+    await request.response
+    request.observation.cancel()
+    await look(bench)
+    await bench.push(IMAGE.data)
+    await bench.sleep(5)
+    await bench.code("POST", "/5/0/2")
+    await look(bench)
+
+
 PING = Message("CON", "0.00", 9999)
 NON = Message("NON", "0.01", 9998, b"non", ((11, b"5"), (11, b"0"), (11, b"3")))
 #: A round trip longer than the first time-out: most requests are sent twice.
@@ -237,6 +320,22 @@ OCCASIONS: dict[str, tuple[Script, dict[str, Any]]] = {
     "claims-coaps": (pulled("coaps://192.0.2.3/fw.bin"), {}),
     "downloads-empty-uri": (empty_uri, {}),
     "cuts-uri": (pulled("coap://192.0.2.3/" + "x" * 238), {}),
+    "changes-version-on-failure": (update, {"install_fails": True}),
+    "updates-software-version": (software, {"software_version": "0.9.0"}),
+    "invents-state": (cancel_while_updating, {}),
+    "caps-bodies": (long_push, {}),
+    "gives-no-limit": (too_large, {"storage": 4000}),
+    "answers-as-block-0": (push_small_blocks, {}),
+    "clears-m-too-early": (push_small_blocks, {}),
+    "ignores-new-block-0": (new_block_0, {}),
+    "writes-duplicates": (push_small_blocks, {"link": lab.Link(delay=1.4)}),
+    "swallows-repeated-blocks": (repeated_block, {}),
+    "never-acknowledges": (slow_repository, {"files": {"/fw.bin": IMAGE.data}}),
+    "asks-with-m": (pulled(URI), {"files": {"/fw.bin": IMAGE.data}, "block_size": 512}),
+    "repeats-observe-numbers": (observed, {}),
+    "notifies-with-wrong-token": (observed, {}),
+    "observes-silently": (observed, {}),
+    "ignores-resets": (lost_interest, {}),
     "gives-up-silently": (pulled("coap://192.0.2.9/fw.bin", wait=200), {}),
     "erases-uri": (pulled(URI), {"files": {"/fw.bin": IMAGE.data}}),
     "accepts-gaps": (gap, {}),
@@ -292,7 +391,7 @@ def test_faults_say_what_they_are() -> None:
     """Each has a sentence, and the rules it names have the form of a rule's id."""
     for one in all_faults().values():
         assert one.about.endswith("."), one.name
-        assert all(rule[0] in "ACDFGMORTVW" and rule[1:].isdigit() for rule in one.rules), one.name
+        assert all(rule[0] in "ABCDFGMNORTVW" and rule[1:].isdigit() for rule in one.rules), one.name
     with pytest.raises(BadInput, match="no fault is named 'is-late'; one of accepts-gaps, "):
         lab.DeviceOptions(faults=("is-late",))
     with pytest.raises(BadInput, match="no device is named 'D12'; one of D1, "):
