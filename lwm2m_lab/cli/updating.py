@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import lwm2m_lab
@@ -30,12 +31,16 @@ def _update(options: argparse.Namespace) -> int:
         from lwm2m_lab.show.style import picture_kind
 
         picture_kind(options.plot)
-    device = lwm2m_lab.DeviceOptions(
+    like = lwm2m_lab.DeviceOptions.named(options.like) if options.like else lwm2m_lab.DeviceOptions()
+    device = replace(
+        like,
         endpoint=options.endpoint,
         lwm2m=options.lwm2m,
         object_version=options.object_version,
         firmware_version=options.firmware_version,
-        install_fails=options.install_fails,
+        install_fails=options.install_fails or like.install_fails,
+        profile=options.profile,
+        faults=(*like.faults, *options.fault),
     )
     shared: dict[str, Any] = {
         "version": options.image_version,
@@ -88,6 +93,15 @@ def _add_update_options(command: argparse.ArgumentParser, name: str) -> None:
     add("--object-version", default="1.1", metavar="V", help="version of Object 5 (%(default)s)")
     add("--firmware-version", default="1.0.0", metavar="V", help="/3/0/3 before the update (%(default)s)")
     add("--install-fails", action="store_true", help="let the installation fail")
+    add("--profile", default="strict", metavar="NAME", help="strict, anjay, zephyr or wakaama (%(default)s)")
+    add(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="what the device does wrong ('device --fault list')",
+    )
+    add("--like", metavar="D4", help="one of the devices D1 to D11 of the version's truth table")
     if name == "push":
         add("--method", default="PUT", choices=("PUT", "POST"), help="how the package is written")
         add("--package-format", default="opaque", choices=("opaque", "tlv"), help="Content-Format of the package")

@@ -103,6 +103,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
                 }
             ),
             shows_downloading=False,
+            failed_push=MappingProxyType({_R.NO_STORAGE: "5.00", _R.OUT_OF_MEMORY: "5.00"}),
             pkg_version=MappingProxyType({_DOWNLOADED: "1.0"}),
             result_before_state=False,
         ),
@@ -143,7 +144,13 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
             name="wakaama",
             about="Wakaama's example client, a skeleton: State begins at 1, packages change nothing, Execute sets 2",
             choices=MappingProxyType({**_STRICT_CHOICES, (_DOWNLOADING, Event.REBOOT): (_DOWNLOADING, None)}),
-            refuses=MappingProxyType({(state, Event.CANCEL): "4.05" for state in State}),
+            refuses=MappingProxyType(
+                {
+                    **{(state, Event.CANCEL): "4.05" for state in State},
+                    (_IDLE, Event.UPDATE): "4.00",
+                    (_UPDATING, Event.UPDATE): "4.00",
+                }
+            ),
             deviates=MappingProxyType(
                 {
                     **{(state, event): None for state in State for event in (*_WRITES, Event.RESET)},

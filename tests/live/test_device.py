@@ -221,6 +221,14 @@ def test_bad_arguments(arguments: list[str], said: str, capsys: pytest.CaptureFi
     assert said in capsys.readouterr().err
 
 
+def test_a_run_of_a_device_that_lies(capsys: pytest.CaptureFixture[str]) -> None:
+    """`push --like D9` succeeds for a server that trusts the result alone; the version tells."""
+    assert main(["push", "--like", "D9", "--size", "2000"]) == 1
+    assert "/3/0/3 is 1.0.0 and the image's version 2.0.0" in capsys.readouterr().out
+    assert main(["pull", "--fault", "forgets-result", "--size", "2000", "--time-limit", "100"]) == 1
+    assert main(["push", "--profile", "anjay", "--size", "2000"]) == 0
+
+
 def test_the_faults_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     """By name, with the rules that speak of them."""
     assert main(["device", "--fault", "list"]) == 0

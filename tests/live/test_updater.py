@@ -145,7 +145,8 @@ def test_last_state_change_time() -> None:
 @pytest.mark.parametrize(
     ("options", "code", "status"),
     [({"storage": 3000}, "4.13", "0/2"), ({"memory": 3000}, "5.00", "0/3"),
-     ({"storage": 3000, "profile": "zephyr", "object_version": "1.0"}, "4.13", "0/2")],
+     ({"storage": 3000, "profile": "zephyr", "object_version": "1.0"}, "4.13", "0/2"),
+     ({"storage": 3000, "profile": "anjay"}, "5.00", "0/2")],
 )  # fmt: skip
 @pytest.mark.parametrize("size1", [True, False])
 def test_limits(options: dict[str, Any], code: str, status: str, size1: bool) -> None:
@@ -409,6 +410,12 @@ def test_wakaama_takes_everything_and_does_nothing() -> None:
         assert (await bench.code("POST", "/5/0/2"), await bench.status()) == ("2.04", "2/0")
 
     converse(script, profile="wakaama", object_version="1.0")
+
+    async def out_of_turn(bench: Bench) -> None:
+        bench.device.updater.enter(0, 0)
+        assert await bench.code("POST", "/5/0/2") == "4.00"
+
+    converse(out_of_turn, profile="wakaama", object_version="1.0")
 
 
 # ---------------------------------------------------------------- the state file
