@@ -244,6 +244,10 @@ class LwM2MClient:
         """Where this device answers."""
         return frozenset({"{}:{}".format(*self.endpoint.address), f"localhost:{self.endpoint.address[1]}"})
 
+    def schemes(self) -> tuple[str, ...]:
+        """Schemes of a Package URI that can be fetched on this network."""
+        return self.network.schemes
+
     def server_is_local(self) -> bool:
         """Whether the server's host is this machine, or in a network that only its members reach."""
         return is_local(urllib.parse.urlsplit(self.server).hostname or "")

@@ -73,6 +73,8 @@ class Network(Protocol):
     """What a device, a server and a repository need of a network."""
 
     sightings: list[Sighting]
+    #: Schemes of a URI that a device can fetch from here.
+    schemes: tuple[str, ...]
 
     def new_loop(self) -> asyncio.AbstractEventLoop:
         """An event loop whose datagram sockets belong to this network."""
@@ -178,6 +180,8 @@ class SimulatedNetwork:
     names : sequence of (name, address)
         What name resolution knows.
     """
+
+    schemes: tuple[str, ...] = ("coap",)
 
     def __init__(self, *, link: Link, seed: int, names: Sequence[tuple[str, str]] = ()) -> None:
         self.paths = {"device": link.path("up"), "server": link.path("down")}
@@ -329,6 +333,8 @@ class LoopbackNetwork:
     most : int, optional
         Sightings that are kept, the latest ones; without it all of them.
     """
+
+    schemes: tuple[str, ...] = ("coap", "http", "https")
 
     def __init__(self, *, most: int | None = None) -> None:
         self.sightings: list[Sighting] = []

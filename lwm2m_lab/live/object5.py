@@ -25,6 +25,8 @@ from lwm2m_lab.wire.image import ImageInfo, read_image
 
 __all__ = ["FirmwareObject", "Host", "image_info", "refused"]
 
+#: Values of ``/5/0/8`` by scheme.
+PROTOCOLS = {"coap": 0, "coaps": 1, "http": 2, "https": 3, "coap+tcp": 4, "coaps+tcp": 5}
 _CODES = {text_of(code): code for code in Code if isinstance(code, Code)}
 
 
@@ -51,6 +53,9 @@ class Host(Protocol):
 
     def own_addresses(self) -> frozenset[str]:
         """Hosts and ports, ``192.0.2.2:50000``, under which the device itself answers."""
+
+    def schemes(self) -> tuple[str, ...]:
+        """Schemes of a Package URI that the device can fetch."""
 
     def server_is_local(self) -> bool:
         """Whether the server lives in a network that only its members reach."""
@@ -116,8 +121,8 @@ class FirmwareObject:
         return int(State.IDLE if self.hidden and self.machine.state == State.DOWNLOADING else self.machine.state)
 
     def protocols(self) -> tuple[int, ...]:
-        """Firmware Update Protocol Support, ``/5/0/8``: CoAP alone, in simulated time and on real sockets."""
-        return (0,)
+        """Firmware Update Protocol Support, ``/5/0/8``: exactly what the device can fetch from where it is."""
+        return tuple(PROTOCOLS[scheme] for scheme in self.host.schemes())
 
     def package_version(self) -> str | None:
         """PkgVersion, ``/5/0/7``; None where there is none to show."""

@@ -12,8 +12,12 @@ from lwm2m_lab.live import blockwise
 from lwm2m_lab.live.push import Push
 from lwm2m_lab.live.requests import NoAnswer, UnknownHost
 from lwm2m_lab.live.tree import Refusal
+from lwm2m_lab.live.web import NotServed, fetch_by_http
 from lwm2m_lab.spec.firmware import Event
 from lwm2m_lab.spec.objects import State
+
+#: Ports of the schemes where a URI names none.
+PORTS = {"coap": 5683, "http": 80, "https": 443}
 
 __all__ = ["Pull", "is_local"]
 
@@ -62,6 +66,8 @@ class Pull(Push):
             except blockwise.Refused as refused:
                 # 4.xx: the repository has nothing under this URI; 5.xx: it is in no state to serve.
                 event = Event.INVALID_URI if refused.response.code.class_ == 4 else Event.CONNECTION_LOST
+            except NotServed:
+                event = Event.INVALID_URI
             except MemoryError:
                 event = self.limit_hit()
         if event is None:
@@ -75,18 +81,10 @@ class Pull(Push):
 
     async def _fetch(self, uri: str) -> bytes:
         """The body, resumed with offset and ETag where the connection breaks, as often as the device tries."""
-        assert self.requester is not None
         partial, left = self.new_partial(), self.options.resume_attempts
         while True:
             try:
-                fetched = await blockwise.fetch_blocks(
-                    self.requester,
-                    uri,
-                    block_size=self.options.block_size,
-                    limit=self.receiver.limit,
-                    partial=partial,
-                    progress=self._fetched,
-                )
+                return await self._fetch_once(uri, partial)
             except UnknownHost:
                 raise
             except NoAnswer:
@@ -95,8 +93,21 @@ class Pull(Push):
                 left -= 1
                 self.before_resuming(partial)
                 await self.host.sleep(self.options.resume_after)
-            else:
-                return fetched.body
+
+    async def _fetch_once(self, uri: str, partial: blockwise.Partial) -> bytes:
+        """The body, or the rest of it, by the protocol of the URI."""
+        assert self.requester is not None
+        if not uri.lower().startswith("coap:"):
+            return await fetch_by_http(uri, limit=self.receiver.limit, partial=partial)
+        fetched = await blockwise.fetch_blocks(
+            self.requester,
+            uri,
+            block_size=self.options.block_size,
+            limit=self.receiver.limit,
+            partial=partial,
+            progress=self._fetched,
+        )
+        return fetched.body
 
     def new_partial(self) -> blockwise.Partial:
         """What a download puts together."""
@@ -116,10 +127,10 @@ class Pull(Push):
         """Why a URI cannot be fetched from, before anything is sent."""
         try:
             parts = urllib.parse.urlsplit(uri)
-            host, port = parts.hostname, 5683 if parts.port is None else parts.port
+            host, port = parts.hostname, PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
         except ValueError:
             return Event.INVALID_URI
-        if parts.scheme and parts.scheme != "coap":
+        if parts.scheme and parts.scheme not in self.host.schemes():
             return Event.UNSUPPORTED_SCHEME
         if not host or not port > 0 or parts.fragment or not self._may_ask(host, port):
             return Event.INVALID_URI
