@@ -114,7 +114,7 @@ class LwM2MClient:
         self.flash, self._had_state = store.load(options) if store else (Flash.new(options), False)
         self.truth: collections.deque[Happening] = collections.deque(maxlen=MOST_HAPPENINGS)
         self._bind = bind
-        self._boots = 0
+        self.boots = 0
         self._new_ports, self._told = new_ports, told
         #: Set once the device has booted for the first time.
         self.booted = asyncio.Event()
@@ -133,23 +133,23 @@ class LwM2MClient:
     async def _powered(self) -> AsyncIterator[None]:
         """From power on to power off; whatever runs beside ends with it."""
         self._power: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.updater = self._with_faults(Updater)(self.options, self.flash, self)
+        self.updater = self.with_faults(Updater)(self.options, self.flash, self)
         self.attributes = AttributeStore()
         self.bodies = BodyReceiver(limit=LARGEST_BODY, preferred_szx=szx_of(self.options.block_size))
-        self.endpoint = self._with_faults(Endpoint)()
+        self.endpoint = self.with_faults(Endpoint)()
         if self.options.queue_mode:
             self.endpoint.awake_for = MAX_TRANSMIT_WAIT
         bind = (self._bind[0], self.port())
         context = await self.network.context(self, side="device", bind=bind, endpoint=self.endpoint)
-        self._boots += 1
+        self.boots += 1
         self.updater.requester = requester = Requester(context, self.timers)
         self.operations = Operations(self._instances(), lwm2m=self.options.lwm2m, attributes=self.attributes)
-        self.registration = self._with_faults(Registration)(
+        self.registration = self.with_faults(Registration)(
             self.server, requester, self.options, self.flash.settings, self.operations, self._happened
         )
-        self.observations = self._with_faults(Observations)(self.operations.readable, self._effective)
+        self.observations = self.with_faults(Observations)(self.operations.readable, self._effective)
         self._happened("boot")
-        self.updater.boot(rebooted=self._boots > 1 or self._had_state)
+        self.updater.boot(rebooted=self.boots > 1 or self._had_state)
         self.refresh()
         if self.registers():
             self.spawn(self.registration.keep())
@@ -162,13 +162,13 @@ class LwM2MClient:
             self.observations.forget()
             await context.shutdown()
 
-    def _with_faults(self, part: type[T]) -> type[T]:
+    def with_faults(self, part: type[T]) -> type[T]:
         """A part of the device, with the faults that are its own."""
         return faults.build(part, self.options.faults)
 
     def port(self) -> int:
         """The port of this boot; 0 leaves it to the system."""
-        return self._bind[1] + self._boots if self._bind[1] and self._new_ports else self._bind[1]
+        return self._bind[1] + self.boots if self._bind[1] and self._new_ports else self._bind[1]
 
     def registers(self) -> bool:
         """Whether the device registers in this boot."""

@@ -26,7 +26,7 @@ class DoesNotRegisterAgain(LwM2MClient):
     """After a reboot the device thinks that its registration still holds."""
 
     def registers(self) -> bool:
-        return self._boots == 1
+        return self.boots == 1
 
 
 @fault("never-tells-result", "F1")
@@ -76,8 +76,8 @@ class ResetsBeforeAnswering(LwM2MClient):
     def port(self) -> int:
         return self._bind[1]
 
-    def _with_faults(self, part: type[Any]) -> type[Any]:
-        found = super()._with_faults(part)
+    def with_faults(self, part: type[Any]) -> type[Any]:
+        found = super().with_faults(part)
         return type(part.__name__, (_LosesExecuteAnswers, found), {}) if issubclass(Endpoint, part) else found
 
 
@@ -102,8 +102,8 @@ class _LosesExecuteAnswers(Endpoint):
 class WritesDuplicates(LwM2MClient):
     """A block that comes twice, as a retransmission does, is written twice."""
 
-    def _with_faults(self, part: type[Any]) -> type[Any]:
-        found = super()._with_faults(part)
+    def with_faults(self, part: type[Any]) -> type[Any]:
+        found = super().with_faults(part)
         for own, base in ((_TakesCopies, Endpoint), (_WritesCopies, Updater)):
             if part is base:
                 return type(part.__name__, (own, found), {})
@@ -181,8 +181,8 @@ class ErasesFlashBeforeAnswering(_Slow):
     def is_slow(self, request: aiocoap.Message) -> bool:
         return request.opt.block1 is not None and request.opt.block1.block_number == 0
 
-    def _with_faults(self, part: type[Any]) -> type[Any]:
-        found = super()._with_faults(part)
+    def with_faults(self, part: type[Any]) -> type[Any]:
+        found = super().with_faults(part)
         return type(part.__name__, (_LateAnswers, found), {}) if issubclass(Endpoint, part) else found
 
 

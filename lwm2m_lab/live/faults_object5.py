@@ -291,7 +291,7 @@ class GivesUpSilently(Updater):
 class KeepsTlvHeader(Updater):
     """A package in TLV is stored with the header in front of it."""
 
-    def _image(self, request: aiocoap.Message, body: bytes) -> bytes | None:
+    def unwrapped(self, request: aiocoap.Message, body: bytes) -> bytes | None:
         return body
 
 

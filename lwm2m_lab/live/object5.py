@@ -23,11 +23,12 @@ from lwm2m_lab.spec.profiles import profile
 from lwm2m_lab.spec.rules import Outcome
 from lwm2m_lab.wire.image import ImageInfo, read_image
 
-__all__ = ["FirmwareObject", "Host", "image_info", "refused"]
+__all__ = ["CODES", "PROTOCOLS", "FirmwareObject", "Host", "image_info", "refused"]
 
 #: Values of ``/5/0/8`` by scheme.
 PROTOCOLS = {"coap": 0, "coaps": 1, "http": 2, "https": 3, "coap+tcp": 4, "coaps+tcp": 5}
-_CODES = {text_of(code): code for code in Code if isinstance(code, Code)}
+#: aiocoap's codes by their digits, ``"4.05"``.
+CODES = {text_of(code): code for code in Code if isinstance(code, Code)}
 
 
 class Host(Protocol):
@@ -192,4 +193,4 @@ def image_info(package: bytes) -> ImageInfo | None:
 
 def refused(error: IllegalEvent) -> tree.Refusal:
     """The answer to a request that is no trigger now; 4.05 where the rules name no code."""
-    return tree.Refusal(_CODES[error.response or "4.05"], str(error)[:200])
+    return tree.Refusal(CODES[error.response or "4.05"], str(error)[:200])

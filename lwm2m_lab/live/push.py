@@ -10,7 +10,7 @@ from aiocoap.numbers.codes import Code
 from lwm2m_lab.errors import IllegalEvent
 from lwm2m_lab.live import tree
 from lwm2m_lab.live.blockwise import Verdict
-from lwm2m_lab.live.object5 import _CODES, FirmwareObject, image_info, refused
+from lwm2m_lab.live.object5 import CODES, FirmwareObject, image_info, refused
 from lwm2m_lab.spec.firmware import Event
 from lwm2m_lab.spec.objects import State
 from lwm2m_lab.wire import values
@@ -45,7 +45,7 @@ class Push(FirmwareObject):
         first, more = block is None or block.block_number == 0, block is not None and block.more
         if self.is_ignored(Event.FIRST_BLOCK if more else Event.PACKAGE):
             return self.receiver.answer(request, Code.CONTINUE if more else Code.CHANGED)
-        if first and not more and self.is_reset(self._image(request, request.payload)):
+        if first and not more and self.is_reset(self.unwrapped(request, request.payload)):
             self.reset()
             return self.receiver.answer(request, Code.CHANGED)
         if first and not (self._pushing and more):
@@ -69,7 +69,7 @@ class Push(FirmwareObject):
         if verdict == "whole":
             body = bytes(self.receiver.body)
             self._end_of_push()
-            self.judge(self._image(request, body))
+            self.judge(self.unwrapped(request, body))
             return self.receiver.answer(request, self._final_code())
         self._stop_waiting = self.host.spawn(self._give_up_on_sender())
         return self.answer_block(request, verdict)
@@ -86,14 +86,14 @@ class Push(FirmwareObject):
         """Errors of the process show in Update Result alone (E.6.1), unless the profile says them in the code too."""
         if self.machine.state != State.IDLE:
             return Code.CHANGED
-        return _CODES[self.profile.failed_push.get(self.machine.result, "2.04")]
+        return CODES[self.profile.failed_push.get(self.machine.result, "2.04")]
 
     def _too_large(self, request: aiocoap.Message) -> aiocoap.Message:
         """Out of storage is 4.13 with the limit in Size1 (RFC 7959, 2.9.3), out of memory 5.00."""
         event = self.limit_hit()
         self.step(event)
         usual = "4.13" if event == Event.NO_STORAGE else "5.00"
-        return self.receiver.answer(request, _CODES[self.profile.failed_push.get(self.machine.result, usual)])
+        return self.receiver.answer(request, CODES[self.profile.failed_push.get(self.machine.result, usual)])
 
     def limit_hit(self) -> Event:
         """Which limit a package meets first that is larger than one of them."""
@@ -105,7 +105,7 @@ class Push(FirmwareObject):
         self._end_of_push()
         self.step(Event.SENDER_GONE)
 
-    def _image(self, request: aiocoap.Message, body: bytes) -> bytes | None:
+    def unwrapped(self, request: aiocoap.Message, body: bytes) -> bytes | None:
         """The package out of its wrapping."""
         return values.unwrap_package(body, request.opt.content_format)
 
