@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import pathlib
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from numpy.typing import NDArray
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.files import write_beside
 from lwm2m_lab.wire.text import printable
 
-__all__ = ["COLOURS", "DPI", "WIDTH", "LabFigure", "new_figure", "picture_kind", "png_bytes", "save_figure", "svg_text"]
+__all__ = [
+    "COLOURS",
+    "DPI",
+    "WIDTH",
+    "LabFigure",
+    "new_figure",
+    "picture_kind",
+    "pixels",
+    "png_bytes",
+    "save_figure",
+    "svg_text",
+]
 
 WIDTH, DPI = 9.0, 100
 #: Okabe and Ito's colours, told apart by every kind of colour vision.
@@ -78,17 +92,46 @@ def new_figure(*, height: float, rows: Sequence[float] = (1,), width: float = WI
 
 
 def _file_of(figure: Figure, kind: str, **settings: Any) -> bytes:
-    """The figure as the content of a file; what came over the wire is text in it, never mathematics or a command."""
+    """The figure as the content of a file."""
+    out = io.BytesIO()
+    with _ready(figure, **settings):
+        figure.savefig(out, format=kind, metadata=_METADATA[kind])
+    return out.getvalue()
+
+
+@contextlib.contextmanager
+def _ready(figure: Figure, **settings: Any) -> Iterator[None]:
+    """For drawing: what came over the wire is text in the picture, never mathematics or a command."""
     for text in figure.findobj(Text):
         text.set_parse_math(False)
         text.set_text("\n".join(printable(line) for line in text.get_text().split("\n")))
-    out = io.BytesIO()
     every: Any = {**_SETTINGS, **settings}
     with rc_context(every), warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; a warning of it would reach a cell.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(out, format=kind, metadata=_METADATA[kind])
-    return out.getvalue()
+        yield
+
+
+def pixels(figure: Figure) -> tuple[NDArray[np.uint8], Callable[[float], float], tuple[int, int]]:
+    """The figure drawn once, to be painted into: its pixels, and where its axes lie.
+
+    Returns
+    -------
+    array of uint8
+        Shape (height, width, 4).
+    callable
+        From an x of the axes to a column of pixels.
+    (int, int)
+        First and last row of pixels of the axes.
+    """
+    with _ready(figure):
+        canvas: Any = FigureCanvasAgg(figure)
+        canvas.draw()
+    picture = np.asarray(canvas.buffer_rgba()).copy()
+    first, last = figure.axes[0], figure.axes[-1]
+    height = picture.shape[0]
+    span = height - round(first.bbox.y1), height - round(last.bbox.y0)
+    return picture, lambda x: float(last.transData.transform((x, 0.0))[0]), span
 
 
 def png_bytes(figure: Figure) -> bytes:

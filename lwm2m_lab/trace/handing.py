@@ -16,6 +16,7 @@ from lwm2m_lab.trace.tables import Tables
 from lwm2m_lab.wire.annotate import annotated_chunks
 
 if TYPE_CHECKING:
+    from lwm2m_lab.show.explorer import Explorer
     from lwm2m_lab.trace.capture import Capture
     from lwm2m_lab.trace.explain import Explanation
     from lwm2m_lab.trace.gate import Check
@@ -128,6 +129,25 @@ class HandedOn(Tables):
         path = pathlib.Path(self._data)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
+
+    def explore(self, *, endpoint: str | None = None, frame: int | None = None) -> Explorer:
+        """A widget for notebooks: a slider over the messages, what was known then, the message byte by byte.
+
+        Parameters
+        ----------
+        endpoint : str, optional
+            Which one first; the first that is updated by default.
+        frame : int, optional
+            Where the cursor begins; with the first message by default.
+
+        Raises
+        ------
+        BadInput
+            Where there is no such message.
+        """
+        from lwm2m_lab.show.explorer import Explorer
+
+        return Explorer(self._capture, endpoint=endpoint, frame=frame)
 
     def report(self, path: str | os.PathLike[str]) -> None:
         """Write one self-contained HTML page: what happened and why, with the evidence; no network, no script.

@@ -68,7 +68,7 @@ def anatomy(datagram: bytes, *, path: str | None = None) -> tuple[Part, ...]:
       14  Content-Format, head: option 12 (+1), 1 byte
       15  Content-Format: 42
       16  payload marker: the payload follows
-      17  payload: 1 byte: 32
+      17  payload: 1 byte
     """
     return tuple(part for part in _parts(datagram, path) if part.stop > part.start)
 
@@ -131,21 +131,21 @@ def _head(datagram: bytes, at: int) -> tuple[int, int, int]:
 
 
 def _payload(message: coap.Message, path: str | None) -> str:
-    """What the payload says: its values where it has some, its first bytes where it has not."""
+    """What the payload says: its values where it has some, its length where it has not."""
     payload, number = message.payload, len(message.payload)
     forms = message.values(coap.CONTENT_FORMAT)
     form = int.from_bytes(forms[0], "big") if forms and len(forms[0]) <= 2 else None
     blocks = [block for block in (message.block1, message.block2) if block is not None]
     if any(block.num or block.more for block in blocks):
-        return f"{_bytes(number)} of a body in blocks: {_cut(payload[:48].hex(' '))}"
+        return f"{_bytes(number)} of a body in blocks"
     if form is not None or message.code == "2.05":
         try:
             entries = values.decode(payload, content_format=form, path=path or message.uri_path or "/")
         except values.Undecodable as error:
-            return f"{_bytes(number)}: {_cut(payload[:48].hex(' '))} ({_cut(str(error))})"
+            return f"{_bytes(number)}, {_cut(str(error))}"
         if entries and form != values.OPAQUE:
             return _cut(", ".join(f"{entry.path} = {_in_words(entry.value)}" for entry in entries))
-    return f"{_bytes(number)}: {_cut(payload[:48].hex(' '))}"
+    return _bytes(number)
 
 
 def _in_words(value: values.Value) -> str:

@@ -76,7 +76,7 @@ def test_values_are_said_in_words() -> None:
     tlv = Message("ACK", "2.05", 1, b"t", ((12, b"\x2d\x16"),), bytes.fromhex("c103ff"))
     assert says(tlv, "payload", path="/5/0") == "/5/0/3 = ff"
     block = Message("CON", "0.03", 1, b"t", ((27, b"\x1e"),), bytes(1024))
-    assert says(block, "payload").startswith("1024 bytes of a body in blocks: 00 00")
+    assert says(block, "payload") == "1024 bytes of a body in blocks"
     assert says(block, "Block1") == "number/more/size 1/1/1024"
     assert (
         says(Message("CON", "0.03", 1, b"t", ((27, b"\x1f"),), b"x"), "Block1")
