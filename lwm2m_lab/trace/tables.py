@@ -15,7 +15,7 @@ from lwm2m_lab.errors import BadInput
 from lwm2m_lab.trace import endpoints, exchanges, overtcp, timeline, timing, transfers
 from lwm2m_lab.trace.rows import Rows, Source, exchange_source, grouped, message_source
 from lwm2m_lab.trace.transfer_table import TransferTable
-from lwm2m_lab.wire import COLUMN_NAMES, Columns, coap
+from lwm2m_lab.wire import COLUMN_NAMES, Columns, anatomy, coap
 from lwm2m_lab.wire.dtls_sessions import DtlsSession
 
 __all__ = ["Tables", "message_table"]
@@ -229,6 +229,22 @@ class Tables:
         if not rows.size:
             raise BadInput(f"{self.name} has no CoAP message in frame {frame}; its table of messages says which it has")
         return int(rows[0])
+
+    def anatomy(self, frame: int) -> pd.DataFrame:
+        """The message of one frame byte by byte: where each field begins, its bytes, its name, and what it says.
+
+        Examples
+        --------
+        >>> import lwm2m_lab as lab
+        >>> lab.read("anjay-push-badcrc").anatomy(54)["says"].tolist()
+        ['1, ACK, 2 bytes', '2.04 Changed', '51097', 'd48e', 'option 27 (+27), 2 bytes', 'number/more/size 19/0/1024']
+        """
+        datagram = self.columns.datagram(self._row(frame))
+        rows = [
+            (one.start, datagram[one.start : one.stop].hex(" "), one.name, one.says)
+            for one in anatomy.anatomy(datagram)
+        ]
+        return pd.DataFrame(rows, columns=["byte", "hex", "field", "says"])
 
     def message(self, frame: int) -> coap.Message:
         """The message of one frame, option by option."""
