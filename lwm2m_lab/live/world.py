@@ -120,21 +120,36 @@ def run_blocking(network: Network, seed: int, main: Callable[[], Awaitable[T]]) 
     """
     with _one_at_a_time, concurrent.futures.ThreadPoolExecutor(1) as pool:
         loop = network.new_loop()
-        # Ctrl-C may come before `submit` has returned, the thread running already; leaving the pool waits for it.
-        future: concurrent.futures.Future[T] | None = None
+        # Ctrl-C may come before `submit` has returned, the thread running already: the thread itself says where it is.
+        begun, ended = threading.Event(), threading.Event()
         try:
-            future = pool.submit(_drive, loop, seed, main)
+            future = pool.submit(_told, begun, ended, lambda: _drive(loop, seed, main))
             # A signal in the instant before a wait is heard only after it: so no wait is a long one.
-            while not future.done():
-                concurrent.futures.wait([future], timeout=0.2)
+            while not ended.wait(0.2):
+                pass
             return future.result()
         except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
             # A task may be deaf to it just then, in a library that swallows it: again, until all have ended.
-            while True:
+            while begun.is_set() and not ended.wait(0.2):
                 with contextlib.suppress(RuntimeError):
-                    loop.call_soon_threadsafe(_cancel_everything, loop)
-                if future is None or concurrent.futures.wait([future], timeout=0.2).done:
-                    raise
+                    loop.call_soon_threadsafe(_give_up, loop)
+            raise
+
+
+def _give_up(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel everything; what a callback says of datagrams that nobody waits for any more is of no interest."""
+    loop.set_exception_handler(lambda *_: None)
+    _cancel_everything(loop)
+
+
+def _told(begun: threading.Event, ended: threading.Event, body: Callable[[], T]) -> T:
+    """The body, with its beginning and its end told."""
+    begun.set()
+    try:
+        return body()
+    finally:
+        ended.set()
 
 
 def _drive(loop: asyncio.AbstractEventLoop, seed: int, main: Callable[[], Awaitable[T]]) -> T:
