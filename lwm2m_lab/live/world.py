@@ -13,6 +13,7 @@ import contextlib
 import gc
 import random
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -121,35 +122,41 @@ def run_blocking(network: Network, seed: int, main: Callable[[], Awaitable[T]]) 
     with _one_at_a_time, concurrent.futures.ThreadPoolExecutor(1) as pool:
         loop = network.new_loop()
         # Ctrl-C may come before `submit` has returned, the thread running already: the thread itself says where it is.
-        begun, ended = threading.Event(), threading.Event()
+        begun, ended, gate = threading.Event(), threading.Event(), threading.Lock()
+        gate.acquire()
         try:
-            future = pool.submit(_told, begun, ended, lambda: _drive(loop, seed, main))
+            future = pool.submit(_told, begun, ended, gate, lambda: _drive(loop, seed, main))
             # A signal in the instant before a wait is heard only after it: so no wait is a long one.
-            while not ended.wait(0.2):
+            while not (gate.acquire(timeout=0.2) or future.done()):
                 pass
             return future.result()
-        except KeyboardInterrupt:
+        except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
             # A task may be deaf to it just then, in a library that swallows it: again, until all have ended.
-            while begun.is_set() and not ended.wait(0.2):
+            while begun.is_set() and not ended.is_set():
                 with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(_give_up, loop)
+                time.sleep(0.05)
+            # Within `Thread.start` an interrupt can come out as an error of a lock that was released twice.
+            if isinstance(error, RuntimeError) and isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
             raise
+
+
+def _told(begun: threading.Event, ended: threading.Event, gate: threading.Lock, body: Callable[[], T]) -> T:
+    """The body, with its beginning and its end told; the gate opens at the end."""
+    begun.set()
+    try:
+        return body()
+    finally:
+        ended.set()
+        gate.release()
 
 
 def _give_up(loop: asyncio.AbstractEventLoop) -> None:
     """Cancel everything; what a callback says of datagrams that nobody waits for any more is of no interest."""
     loop.set_exception_handler(lambda *_: None)
     _cancel_everything(loop)
-
-
-def _told(begun: threading.Event, ended: threading.Event, body: Callable[[], T]) -> T:
-    """The body, with its beginning and its end told."""
-    begun.set()
-    try:
-        return body()
-    finally:
-        ended.set()
 
 
 def _drive(loop: asyncio.AbstractEventLoop, seed: int, main: Callable[[], Awaitable[T]]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,9 @@ def decisive_frames(update: Update, problems: Sequence[Finding]) -> list[int]:
     True
     """
     capture = update.capture
-    wanted = [update.frames[0], update.evidence.last_frame]
+    # The cause names its frames, some of them after the update.
+    named = [int(number) for number in re.findall(r"frames? (\d{1,10})\b", update.cause or "")]
+    wanted = [update.frames[0], update.evidence.last_frame, *named[:8]]
     wanted += [frame for finding in problems for frame in finding.frames[:4]]
     wanted += _changes(update)
     for name in ("executes", "registrations"):

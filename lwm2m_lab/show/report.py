@@ -115,7 +115,7 @@ def _sentences(explanation: Explanation, told: dict[int, Update]) -> Iterator[st
         own = explanation.of_update(update)
         more = f' <a href="#u{number}">Evidence</a>' if len(told) > 1 else ""
         yield f'<div class="said {_kind(update)}"><p>{escaped(own.sentence)}{more}</p>'
-        for finding in own.problems[:1]:
+        for _, finding in explanation.chain(update)[:1]:
             yield (
                 f'<p class="quiet">{escaped(finding.verdict)} of {escaped(finding.rule)}, {escaped(finding.title)}: '
                 f"{escaped(finding.clause)}</p>"
@@ -168,7 +168,7 @@ def _update(explanation: Explanation, number: int, update: Update) -> Iterator[s
     yield f'<section aria-labelledby="u{number}"><h2 id="u{number}">{title}</h2>'
     yield facts_table(_facts(update))
     yield from _pictures(update, number, evidence)
-    yield from _findings(own, anchored, f"u{number}f")
+    yield from _findings(own, explanation.chain(update), anchored, f"u{number}f")
     yield from _transfers(update)
     yield "<h3>Messages around the evidence</h3>"
     yield messages
@@ -226,7 +226,8 @@ def _pictures(update: Update, number: int, evidence: Sequence[int]) -> Iterator[
         )
         yield picture(chart, title=f"Version chart of {update.endpoint}", words=words)
     yield "<h3>Decisive messages</h3>"
-    figure = ladder(capture, frames=evidence, collapse=False, max_rows=40).figure
+    # Every message of the evidence, and as many lines of a log between them as a page bears.
+    figure = ladder(capture, frames=evidence, collapse=False, max_rows=120).figure
     words = "Seconds since the first message, frame number, and what was said; the table below has every detail."
     yield picture(
         svg_text(figure, name=f"l{number}"),  # type: ignore[arg-type]
@@ -238,27 +239,28 @@ def _pictures(update: Update, number: int, evidence: Sequence[int]) -> Iterator[
 # ---------------------------------------------------------------- findings, transfers
 
 
-def _findings(own: Explanation, anchored: set[int], prefix: str) -> Iterator[str]:
-    """What failed or stayed open as a table; what passed, and what did not apply, folded."""
+def _findings(own: Explanation, chain: Sequence[tuple[int, Finding]], anchored: set[int], prefix: str) -> Iterator[str]:
+    """What failed or stayed open as a table, causes before what they led to; what passed or did not apply, folded."""
     yield "<h3>Findings</h3>"
-    if own.problems:
-        yield _findings_table("Rules that fail, or leave something open", own.problems, anchored, prefix)
+    if chain:
+        caption = "Rules that fail, or leave something open; → marks what the one above led to"
+        yield _findings_table(caption, chain, anchored, prefix)
     else:
         yield "<p>No rule fails, and none leaves anything open.</p>"
     passed = [one for one in own.findings if one.verdict == Verdict.PASS]
     if passed:
         yield f"<details><summary>{len(passed)} findings pass</summary>"
-        yield _findings_table("Rules that pass", passed, anchored, prefix) + "</details>"
+        yield _findings_table("Rules that pass", [(0, one) for one in passed], anchored, prefix) + "</details>"
     rest = sorted({one.rule for one in own.findings if one.verdict == Verdict.NOT_APPLICABLE})
     if rest:
         yield f'<p class="quiet">Not applicable here: {escaped(", ".join(rest))}.</p>'
 
 
-def _findings_table(caption: str, findings: Sequence[Finding], anchored: set[int], prefix: str) -> str:
+def _findings_table(caption: str, findings: Sequence[tuple[int, Finding]], anchored: set[int], prefix: str) -> str:
     rows = [
         Row(
             [
-                one.rule,
+                f"{'→ ' * depth}{one.rule}",
                 Cell(f"{_verdict(one.verdict).html}<br>{escaped(one.certainty)}", "short"),
                 one.party,
                 Cell(f"<b>{escaped(one.title)}</b><br>{escaped(one.sentence)}", "words"),
@@ -266,7 +268,7 @@ def _findings_table(caption: str, findings: Sequence[Finding], anchored: set[int
                 one.clause,
             ]
         )
-        for one in findings[:200]
+        for depth, one in findings[:200]
     ]
     return table(caption, ("rule", "verdict", "whose", "what was seen", "frames", "clause"), rows)
 

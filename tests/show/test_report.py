@@ -160,3 +160,23 @@ def test_a_browser_shows_it_without_a_word_of_complaint(width: int, tmp_path: pa
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "How this report was made" in done.stdout
     assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def test_the_frames_that_the_sentence_names_are_in_the_ladder_and_in_the_table() -> None:
+    """The device speaks again long after the last copy: the sentence says so, and the evidence has it."""
+    capture = lab.read("anjay-push-link-cut-midway")
+    text, _ = page_of(capture)
+    named = re.findall(r"frames? (\d+)", str(capture.update(0).cause))
+    assert "45" in named
+    assert all(f'id="u0f{frame}"' in text for frame in named)
+    assert f"#{named[-1]}<" in text
+
+
+def test_a_log_beside_the_capture_stands_between_the_messages(tmp_path: pathlib.Path) -> None:
+    """With its complaint, escaped; the decisive messages stay, however long the log is."""
+    lines = "".join(f"{0.4 + at / 1000:.4f} tick {at}\n" for at in range(400))
+    (tmp_path / "device.log").write_text(f"{lines}0.4300 <b>flash</b> error\n", encoding="utf-8")
+    capture = lab.read("anjay-push-badcrc").with_log(tmp_path / "device.log", offset=0)
+    text, page = page_of(capture)
+    assert not page.all("b") or "<b>flash" not in text
+    assert "device.log" in text
