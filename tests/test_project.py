@@ -6,7 +6,6 @@ import doctest
 import importlib.metadata
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -17,6 +16,7 @@ import nbformat
 import pytest
 
 from lwm2m_lab.trace import findings
+from tests.conftest import need_tool
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -180,8 +180,7 @@ def test_a_notebook_is_stored_clean(path: pathlib.Path) -> None:
 
 def test_tools_of_the_makefile_are_there() -> None:
     """`make help` names every target that the README and CI use."""
-    if shutil.which("make") is None:
-        pytest.skip("needs make")
+    need_tool("make")
     shown = subprocess.run(["make", "help"], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     for target in ("lab", "test", "lint", "exercises", "set-up"):
         assert f"make {target}" in shown

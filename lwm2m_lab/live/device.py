@@ -106,7 +106,7 @@ class Device:
         self._thread.start()
         try:
             ready.result()
-        except BaseException:
+        except BaseException:  # Ctrl-C while it starts, too: no thread is left behind
             self._thread.join()
             self._thread = None
             raise

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from lwm2m_lab.wire.coap import ERRORS, RESERVED_SZX, decode
 
-__all__ = ["Endpoint"]
+__all__ = ["Endpoint", "OuterTransport"]
 
 Address = tuple[str, int]
 
@@ -77,16 +77,11 @@ def _is_message(data: bytes) -> bool:
     return decode(data).error in (None, ERRORS[RESERVED_SZX])
 
 
-class _Outlet(asyncio.DatagramTransport):
-    """The transport that aiocoap sees."""
+class OuterTransport(asyncio.DatagramTransport):
+    """A transport around another one, whose `sendto` is its own."""
 
-    def __init__(self, real: asyncio.DatagramTransport, endpoint: Endpoint) -> None:
-        self.real, self.endpoint = real, endpoint
-
-    def sendto(self, data: Any, addr: Any = None) -> None:
-        self.endpoint._active_at = asyncio.get_running_loop().time()
-        for one in self.endpoint.outgoing(bytes(data), addr[:2]):
-            self.real.sendto(one, addr)
+    def __init__(self, real: asyncio.DatagramTransport) -> None:
+        self.real = real
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self.real.get_extra_info(name, default)
@@ -99,3 +94,16 @@ class _Outlet(asyncio.DatagramTransport):
 
     def is_closing(self) -> bool:
         return self.real.is_closing()
+
+
+class _Outlet(OuterTransport):
+    """The transport that aiocoap sees."""
+
+    def __init__(self, real: asyncio.DatagramTransport, endpoint: Endpoint) -> None:
+        super().__init__(real)
+        self.endpoint = endpoint
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        self.endpoint._active_at = asyncio.get_running_loop().time()
+        for one in self.endpoint.outgoing(bytes(data), addr[:2]):
+            self.real.sendto(one, addr)

@@ -16,6 +16,8 @@ from lwm2m_lab.live.updater import Updater
 
 
 class _GapReceiver(Block1Receiver):
+    """Takes a block behind a gap as if it went on."""
+
     def take(self, request: aiocoap.Message) -> Verdict:
         verdict, block = super().take(request), request.opt.block1
         if verdict != "unmatched" or block is None or not self.is_open or block.start < len(self.body):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import collections
 from collections.abc import Iterable
@@ -232,7 +233,7 @@ def _observe(message: Message, value: bytes | None) -> Message:
     return replace(message, options=tuple(rest if value is None else [(OBSERVE, value), *rest]))
 
 
-class _Notifier(Endpoint):
+class _Notifier(Endpoint, abc.ABC):
     """Changes notifications on their way out."""
 
     def outgoing(self, data: bytes, to: Address) -> Iterable[bytes]:
@@ -240,9 +241,9 @@ class _Notifier(Endpoint):
         notifies = message.type != "ACK" and message.code == "2.05" and bool(message.values(OBSERVE))
         return super().outgoing(encode(self.changed(message)) if notifies else data, to)
 
+    @abc.abstractmethod
     def changed(self, message: Message) -> Message:
         """What leaves instead."""
-        raise NotImplementedError
 
 
 @fault("repeats-observe-numbers", "N1")

@@ -65,6 +65,7 @@ class ServerInstance:
         return resource in self.definition.resources
 
     def values(self) -> dict[int, Value]:
+        """The short server id, and the settings that the server has made."""
         shown: dict[int, Value] = {0: 1}
         for resource, name in _SETTINGS.items():
             value = getattr(self.settings, name)
@@ -117,6 +118,7 @@ class DeviceInstance:
         return resource in self._ALWAYS or optional.get(resource, False)
 
     def values(self) -> dict[int, Value]:
+        """What the device says of itself, its versions among it."""
         shown: dict[int, Value] = {0: "lwm2m_lab", 1: "simulated device"}
         if self.options.has_firmware_version:
             shown[3] = self.versions.firmware_version

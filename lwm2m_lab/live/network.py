@@ -22,7 +22,7 @@ import aiocoap
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.clock import SimulatedLoop
-from lwm2m_lab.live.endpoint import Endpoint
+from lwm2m_lab.live.endpoint import Endpoint, OuterTransport
 from lwm2m_lab.live.link import Link
 
 __all__ = ["LoopbackNetwork", "Network", "Side", "Sighting", "SimulatedNetwork"]
@@ -157,6 +157,7 @@ class _SimulatedNetworkLoop(SimulatedLoop):
     async def getaddrinfo(  # type: ignore[override]
         self, host: Any, port: Any, *, family: int = 0, **_: Any
     ) -> list[tuple[int, int, int, str, tuple[Any, ...]]]:
+        """The names of the simulated network, and addresses as they are."""
         address = self.network.names.get(host, host)
         try:
             version = ipaddress.ip_address(address).version
@@ -281,27 +282,16 @@ class _Tap(asyncio.DatagramProtocol):
         self.inner.connection_lost(exc)
 
 
-class _TappedTransport(asyncio.DatagramTransport):
+class _TappedTransport(OuterTransport):
     """Writes down what aiocoap sends, then sends it."""
 
     def __init__(self, real: asyncio.DatagramTransport, tap: _Tap) -> None:
-        self.real, self.tap = real, tap
+        super().__init__(real)
+        self.tap = tap
 
     def sendto(self, data: Any, addr: Any = None) -> None:
         self.tap.network.see(self.tap.side, self.tap.address, addr[:2], bytes(data))
         self.real.sendto(data, addr)
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self.real.get_extra_info(name, default)
-
-    def abort(self) -> None:
-        self.real.abort()
-
-    def close(self) -> None:
-        self.real.close()
-
-    def is_closing(self) -> bool:
-        return self.real.is_closing()
 
 
 class _TappedLoop(asyncio.SelectorEventLoop):

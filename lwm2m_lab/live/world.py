@@ -13,7 +13,6 @@ import contextlib
 import gc
 import random
 import threading
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -136,7 +135,7 @@ def run_blocking(network: Network, seed: int, main: Callable[[], Awaitable[T]]) 
             while begun.is_set() and not ended.is_set():
                 with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(_give_up, loop)
-                time.sleep(0.05)
+                ended.wait(0.05)
             # Within `Thread.start` an interrupt can come out as an error of a lock that was released twice.
             if isinstance(error, RuntimeError) and isinstance(error.__context__, KeyboardInterrupt):
                 raise KeyboardInterrupt from None

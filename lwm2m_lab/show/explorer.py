@@ -68,7 +68,7 @@ class Explorer:
         first = endpoint or names[0]
         self.endpoint = widgets.Dropdown(options=names_shown, value=first, description="endpoint", style=style)
         wide = widgets.Layout(width="98%")
-        self.cursor = widgets.IntSlider(min=0, max=0, description="message", layout=wide, style=style)
+        self.cursor = widgets.IntSlider(min=0, max=0, description="message", readout=False, layout=wide, style=style)
         self.status, self.ladder, self.anatomy = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.chart = widgets.Image(format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start"))
         self.buttons = {name: self._button(name, icon) for name, icon in _BUTTONS.items()}

@@ -5,22 +5,20 @@ from __future__ import annotations
 import html
 import json
 import os
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from lwm2m_lab.errors import BadInput
+from lwm2m_lab.trace.alignment import Event, messages, values
 from lwm2m_lab.trace.capture import Capture, read
 from lwm2m_lab.trace.updates import Update
 from lwm2m_lab.wire.text import printable
 
 __all__ = ["Comparison", "Difference", "compare"]
 
-_GET, _FETCH = 1, 5
 #: What is said of an update, and is compared.
 _FIELDS = (
     "delivery", "image_size", "image_sha256", "image_accepted", "states", "results", "pkg_versions",
@@ -191,10 +189,10 @@ def compare(a: Capture | str | os.PathLike[str], b: Capture | str | os.PathLike[
     times: list[dict[str, object]] = []
     alike = 0
     for name, other in _pairs(first, second):
-        found, same = _messages(first, second, name, other)
+        found, same = messages(first, second, name, other)
         alike += same
         zeros = _zero(first, name), _zero(second, other)
-        for what, one, two in (*found, *_values(first, second, name, other)):
+        for what, one, two in (*found, *values(first, second, name, other)):
             differences.append(_difference(what, one, two, name or other or "", zeros))
         for pair in _update_pairs(first, second, name, other):
             updates += _fields(*pair, name or other or "")
@@ -227,74 +225,6 @@ def _endpoints(capture: Capture) -> list[str]:
     return [name for name in seen if name in named] or seen
 
 
-# ---------------------------------------------------------------- messages
-
-
-Key = tuple[str, str, int]
-Event = tuple[int, float, str, int]
-
-
-def _events(capture: Capture, endpoint: str | None) -> dict[Key, Event]:
-    """What changes something or carries the image: frame, time, answer and copies of each, by what it is."""
-    if endpoint is None:
-        return {}
-    wired = capture._wired
-    mine = [at for one in capture._updates if one.endpoint == endpoint for at in one.evidence.exchanges]
-    positions = np.union1d(capture.of("exchanges", endpoint).index, np.array(mine, np.int64))
-    paths, codes = [*capture.columns.categories["uri_path"], ""], capture.columns.categories["code"]
-    counts: Counter[tuple[str, str, int]] = Counter()
-    found: dict[Key, Event] = {}
-    names = ("_code", "_path", "block1_num", "block2_num", "frame", "time", "response_code", "_copies")
-    table = wired.iloc[positions]
-    for code, path, push, pull, frame, time, answer, copies in zip(
-        *(table[name].tolist() for name in names), strict=True
-    ):
-        name = paths[path]
-        if code in (_GET, _FETCH) and name[1:].split("/", 1)[0].isdecimal():
-            continue
-        # The server chooses where a registration stands.
-        name = "/rd/…" if name.startswith("/rd/") else name
-        number = int(max(push, pull))
-        what = f"{codes[code]} {name}", f" block {number}" if number >= 0 else "", number
-        counts[what] += 1
-        answered = answer if isinstance(answer, str) else "no answer"
-        found[what[0], what[1], counts[what]] = int(frame), float(time), answered, int(copies)
-    return found
-
-
-_METHODS = {
-    "0.01": "GET",
-    "0.02": "POST",
-    "0.03": "PUT",
-    "0.04": "DELETE",
-    "0.05": "FETCH",
-    "0.06": "PATCH",
-    "0.07": "iPATCH",
-}
-
-
-#: Frame, time, value, its text, and the name of its path.
-Seen = tuple[int, float, str, str, str]
-#: What differs, in the one and in the other.
-Sides = tuple[str, Event | None, Event | None]
-
-
-def _messages(a: Capture, b: Capture, name: str | None, other: str | None) -> tuple[list[Sides], int]:
-    """Exchanges that only one has, or that were answered otherwise; and how many are alike."""
-    ours, theirs = _events(a, name), _events(b, other)
-    found: list[Sides] = []
-    alike = 0
-    for key in dict.fromkeys([*ours, *theirs]):
-        one, two = ours.get(key), theirs.get(key)
-        if one is not None and two is not None and one[2] == two[2]:
-            alike += 1
-            continue
-        code, _, path = key[0].partition(" ")
-        again = f" (number {key[2]})" if key[2] > 1 else ""
-        found.append((f"{_METHODS.get(code, code)} {path}{key[1]}{again}", one, two))
-    return found, alike
-
-
 def _zero(capture: Capture, endpoint: str | None) -> float:
     """Seconds at which the first update of an endpoint begins; 0 without one."""
     positions = [one.evidence.exchanges[0] for one in capture._updates if one.endpoint == endpoint]
@@ -321,48 +251,6 @@ def _answer(event: Event | None) -> str:
         return "nothing"
     _, _, answer, copies = event
     return f"{answer}, sent {copies} times" if copies > 1 and answer == "no answer" else answer
-
-
-# ---------------------------------------------------------------- values
-
-
-def _values(a: Capture, b: Capture, name: str | None, other: str | None) -> Iterator[Sides]:
-    """The first value of each path at which the sequences part."""
-    ours, theirs = _sequences(a, name), _sequences(b, other)
-    for path in dict.fromkeys([*ours, *theirs]):
-        one, two = ours.get(path, []), theirs.get(path, [])
-        if not one or not two:
-            # That nobody asked is no difference of the device.
-            continue
-        at = next((at for at, pair in enumerate(zip(one, two, strict=False)) if pair[0][2] != pair[1][2]), None)
-        if at is None and len(one) == len(two):
-            continue
-        at = min(len(one), len(two)) if at is None else at
-        label = (one if at < len(one) else two)[at][4]
-        yield f"{path} {label}".rstrip(), _event(one, at), _event(two, at)
-
-
-def _event(side: list[Seen], at: int) -> Event | None:
-    """One value of a sequence, as what is compared."""
-    if at >= len(side):
-        return None
-    frame, time, _, text, _ = side[at]
-    return frame, time, text, 1
-
-
-def _sequences(capture: Capture, endpoint: str | None) -> dict[str, list[Seen]]:
-    """Frame, time, value, its text and the name of the path, for each path, repeats dropped."""
-    if endpoint is None:
-        return {}
-    found: dict[str, list[Seen]] = {}
-    names = ("frame", "time", "path", "name", "value", "label", "how")
-    for frame, time, path, name, value, label, how in capture.of("timeline", endpoint).each(*names):
-        if how == "write" or not path.startswith(("/3/", "/5/")):
-            continue
-        seen = found.setdefault(path, [])
-        if not seen or seen[-1][2] != str(value):
-            seen.append((int(frame), float(time), str(value), str(label or value), str(name or "")))
-    return found
 
 
 # ---------------------------------------------------------------- updates

@@ -40,6 +40,7 @@ class Remembered(Generic[V]):
         return self.proved.get(key)
 
     def put(self, key: object, value: V) -> None:
+        """Keep a value; what has proved itself stays when others are pushed out."""
         self.proved.pop(key, None)
         self.recent[key] = value
         while len(self.recent) > MOST_UNPROVED:

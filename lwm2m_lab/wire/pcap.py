@@ -133,6 +133,7 @@ class _PcapReader:
         self.key_logs: list[str] = []
 
     def read(self, window: Window, packets: int) -> Part:
+        """The records that lie whole in the window."""
         # The upper half of the seconds stands still for 18 hours.
         mark_at = 2 if self._order == "<" else 0
         mark = bytes(window.buffer[mark_at : mark_at + 2])

@@ -51,6 +51,7 @@ class _Unzipped(io.RawIOBase):
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Decompress into a buffer; a cut file ends where it is cut."""
         try:
             # Not more than one step of the decompressor: what came before the cut would be lost with the error.
             part = self._content.read1(len(buffer))

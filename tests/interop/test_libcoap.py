@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -61,9 +61,10 @@ def test_write_execute_and_observe(coap_client: str, device: lab.Device) -> None
     """A lifetime, an Execute out of turn, a notification of what was written while somebody listened."""
     command = [coap_client, "-s", "4", "-w", f"coap://{device.address}/1/0/5"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as observer:
-        time.sleep(1)
+        assert observer.stdout is not None
+        told = os.read(observer.stdout.fileno(), 100)
         assert run(coap_client, device, "-m", "put", "-t", "0", "-e", "77", path="/1/0/5") == b""
-        told, _ = observer.communicate(timeout=20)
+        told += observer.communicate(timeout=20)[0]
     assert told.split() == [b"86400", b"77"]
     assert run(coap_client, device, "-m", "post", path="/5/0/2").startswith(b"4.05")
     assert run(coap_client, device, "-m", "put", "-t", "0", "-e", "x", path="/1/0/1").startswith(b"4.00")
