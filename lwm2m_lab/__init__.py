@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lwm2m_lab import show as show
     from lwm2m_lab.errors import LabError
     from lwm2m_lab.live.device import Device
     from lwm2m_lab.live.experiment import pull, push
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from lwm2m_lab.live.link import Link
     from lwm2m_lab.live.options import DeviceOptions
     from lwm2m_lab.live.run import Run
-    from lwm2m_lab.show import check, ladder, state_diagram, stepper, version_chart
-    from lwm2m_lab.spec.firmware import RULES, Event, Machine
+    from lwm2m_lab.show import check
+    from lwm2m_lab.spec.firmware import Event, Machine
     from lwm2m_lab.spec.objects import State, UpdateResult
     from lwm2m_lab.trace.campaign import read_many
     from lwm2m_lab.trace.capture import Capture, read
@@ -46,7 +47,6 @@ _HOMES = {
     "LabError": "lwm2m_lab.errors",
     "Link": "lwm2m_lab.live.link",
     "Machine": "lwm2m_lab.spec.firmware",
-    "RULES": "lwm2m_lab.spec.firmware",
     "Run": "lwm2m_lab.live.run",
     "State": "lwm2m_lab.spec.objects",
     "Update": "lwm2m_lab.trace.updates",
@@ -56,7 +56,6 @@ _HOMES = {
     "compare": "lwm2m_lab.trace.compare",
     "explain": "lwm2m_lab.trace.explain",
     "image": "lwm2m_lab.live.image",
-    "ladder": "lwm2m_lab.show",
     "load_objects": "lwm2m_lab.trace.objects",
     "pull": "lwm2m_lab.live.experiment",
     "push": "lwm2m_lab.live.experiment",
@@ -64,13 +63,9 @@ _HOMES = {
     "read_many": "lwm2m_lab.trace.campaign",
     "rule": "lwm2m_lab.trace.findings",
     "samples": "lwm2m_lab.trace.samples",
-    "state_diagram": "lwm2m_lab.show",
-    "stepper": "lwm2m_lab.show",
-    "version_chart": "lwm2m_lab.show",
 }
 
 __all__ = [
-    "RULES",
     "Capture",
     "Device",
     "DeviceOptions",
@@ -88,7 +83,6 @@ __all__ = [
     "compare",
     "explain",
     "image",
-    "ladder",
     "load_objects",
     "pull",
     "push",
@@ -96,14 +90,14 @@ __all__ = [
     "read_many",
     "rule",
     "samples",
-    "state_diagram",
-    "stepper",
-    "version_chart",
+    "show",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its home at first use."""
+    """Import a public name from its home at first use; the pictures and panels have a room of their own, `show`."""
+    if name == "show":
+        return importlib.import_module("lwm2m_lab.show")
     if name not in _HOMES:
         raise AttributeError(f"lwm2m_lab has no name {name!r}; dir(lwm2m_lab) lists those it has")
     value = getattr(importlib.import_module(_HOMES[name]), name)

@@ -120,7 +120,7 @@ def test_the_diagram_is_drawn_from_the_rules(version: str) -> None:
         if target != rule.source
     }
     assert {pair for pair in drawn if pair[0] != pair[1]} == expected
-    text = words(lab.state_diagram(version).figure)
+    text = words(lab.show.state_diagram(version).figure)
     for state in State:
         assert state.name.capitalize() in text
 

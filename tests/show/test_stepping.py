@@ -28,7 +28,7 @@ def legal(steps: Stepper) -> set[str]:
 
 def test_every_event_has_one_button() -> None:
     """Accepted or not, each is offered once, and the accepted ones are the machine's."""
-    steps = lab.stepper("1.1")
+    steps = lab.show.stepper("1.1")
     labels = [button.description for box in (steps.legal, steps.illegal) for button in box.children]
     assert sorted(labels) == sorted(event.value for event in Event)
     assert legal(steps) == {event.value for event in steps.machine.legal_events()}
@@ -36,7 +36,7 @@ def test_every_event_has_one_button() -> None:
 
 def test_a_press_moves_machine_words_and_picture() -> None:
     """State, clause and diagram change together."""
-    steps = lab.stepper("1.0")
+    steps = lab.show.stepper("1.0")
     before = steps.picture.value
     said = press(steps, Event.FIRST_BLOCK.value)
     assert "T1" in said
@@ -48,7 +48,7 @@ def test_a_press_moves_machine_words_and_picture() -> None:
 
 def test_an_illegal_press_explains_and_moves_nothing() -> None:
     """The sentence names state, clause and what would have been accepted."""
-    steps = lab.stepper("1.1")
+    steps = lab.show.stepper("1.1")
     said = press(steps, Event.UPDATE.value)
     assert "Nothing changed." in said
     assert "Object 5, resource 2" in said
@@ -57,7 +57,7 @@ def test_an_illegal_press_explains_and_moves_nothing() -> None:
 
 def test_a_choice_is_offered_as_buttons() -> None:
     """Where the standard leaves it open, each permitted outcome is one press."""
-    steps = lab.stepper("1.0")
+    steps = lab.show.stepper("1.0")
     for event in (Event.FIRST_BLOCK, Event.PACKAGE_COMPLETE, Event.UPDATE):
         press(steps, event.value)
     said = press(steps, Event.INSTALL_FAILED.value)
@@ -71,7 +71,7 @@ def test_a_choice_is_offered_as_buttons() -> None:
 
 def test_version_and_profile_start_again() -> None:
     """A new machine with the new rules."""
-    steps = lab.stepper("1.1")
+    steps = lab.show.stepper("1.1")
     press(steps, Event.FIRST_BLOCK.value)
     steps.version.value = "1.2"
     assert (steps.machine.version, steps.machine.history) == ("1.2", ())
@@ -87,10 +87,10 @@ def test_version_and_profile_start_again() -> None:
 def test_bad_input(version: str, profile: str) -> None:
     """Named with what there is."""
     with pytest.raises(BadInput, match="expected"):
-        lab.stepper(version, profile=profile)
+        lab.show.stepper(version, profile=profile)
 
 
 def test_it_shows_itself_in_a_notebook() -> None:
     """The bundle is the panel's widget."""
-    bundle = lab.stepper()._repr_mimebundle_()
+    bundle = lab.show.stepper()._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle
