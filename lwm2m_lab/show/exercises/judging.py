@@ -1,0 +1,81 @@
+"""An exercise, what a learner is told, and how the common kinds of answer are judged: "" where nothing is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from lwm2m_lab.spec.firmware import Event
+from lwm2m_lab.spec.objects import DEVICE, FIRMWARE_UPDATE
+
+__all__ = ["Exercise", "Feedback", "events", "number", "path"]
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """What the learner is told."""
+
+    right: bool
+    words: str
+
+    def __repr__(self) -> str:
+        return ("✓ " if self.right else "… ") + self.words
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise.
+
+    Attributes
+    ----------
+    judge : callable
+        Takes the answer; returns "" where it is right, else what is missing.
+    hints : tuple of str
+        From gentle to plain.
+    praise : str
+        What follows from the right answer.
+    """
+
+    judge: Callable[[Any], str]
+    hints: tuple[str, ...]
+    praise: str
+
+
+def number(answer: Any, right: int, what: str) -> str:
+    """What is missing where a number was asked for."""
+    if isinstance(answer, bool) or not isinstance(answer, int | float):
+        return f"A number is asked for: {what}."
+    if answer == right:
+        return ""
+    return f"{answer} is too {'many' if answer > right else 'few'}: {what} is asked for."
+
+
+def path(answer: Any, right: str) -> str:
+    """What is missing where a resource was asked for."""
+    if not isinstance(answer, str) or not answer.startswith("/"):
+        return "A path is asked for, such as '/3/0/0'."
+    if answer == right:
+        return ""
+    parts = answer.strip("/").split("/")
+    table = {"3": DEVICE["1.1"], "5": FIRMWARE_UPDATE["1.1"]}.get(parts[0])
+    if table is None or len(parts) != 3 or not parts[2].isdecimal() or int(parts[2]) not in table.resources:
+        return f"{answer} is no resource of Object 3 or 5."
+    resource = table.resources[int(parts[2])]
+    return f"{answer} is {resource.name}{': ' + resource.note if resource.note else ''}, which is something else."
+
+
+def events(answer: Any, right: set[Event], where: str) -> str:
+    """What is missing where a set of events was asked for."""
+    try:
+        given = set(answer)
+    except TypeError:
+        return "A set of events is asked for, such as {lab.Event.RESET}."
+    if not given <= set(Event):
+        return "Something in there is no event; lab.Event lists them."
+    if given == right:
+        return ""
+    extra, lacking = sorted(given - right), sorted(right - given)
+    if extra:
+        return f"{extra[0]!s} does not belong there: think of {where}."
+    return f"{len(given)} of {len(right)} found; {len(lacking)} missing in {where}."
