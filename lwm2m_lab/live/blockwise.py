@@ -323,7 +323,7 @@ async def fetch_blocks(
 
 
 def serve_block(
-    request: aiocoap.Message, body: bytes, *, etag: bytes, largest_szx: int = 6, content_format: int = 42
+    request: aiocoap.Message, body: bytes, *, etag: bytes | None, largest_szx: int = 6, content_format: int = 42
 ) -> aiocoap.Message:
     """The block of a body that a GET asks for, with ETag and, on the first one, Size2.
 

@@ -170,3 +170,11 @@ class IgnoresEtag(Updater):
         """The hash is not looked at either, or nobody would notice."""
         self.flash.package = package
         self.complete()
+
+
+@fault("resumes-by-number", "W11", "W12")
+class ResumesByNumber(IgnoresEtag):
+    """A download that broke off is gone on with at the next block, whatever its ETag; the hash is looked at."""
+
+    def judge(self, package: Any) -> None:
+        Updater.judge(self, package)

@@ -159,6 +159,46 @@ class _WritesCopies(Updater):
         return _DoublingReceiver(limit, szx)
 
 
+class _Busy(_TakesCopies):
+    """Nothing is looked at while the flash is erased for block 0; what comes meanwhile waits in the socket."""
+
+    seconds = 2.1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: list[tuple[bytes, Address]] | None = None
+
+    def incoming(self, data: bytes, sender: Address) -> Any:
+        if self._waiting is not None:
+            self._waiting.append((data, sender))
+            return ()
+        message = decode(data)
+        if message.block1 is None or message.block1.num or message.mid in self._taken:
+            return super().incoming(data, sender)
+        self._waiting = [(data, sender)]
+        asyncio.get_running_loop().call_later(self.seconds, self._go_on)
+        return ()
+
+    def _go_on(self) -> None:
+        """Take what has waited, one after the other: aiocoap would let a second request of one token end the first."""
+        waited, self._waiting = self._waiting or [], None
+        for number, (data, sender) in enumerate(waited):
+            for one in super().incoming(data, sender):
+                asyncio.get_running_loop().call_later(0.01 * number, self.inner.datagram_received, one, sender)
+
+
+@fault("erases-and-writes-twice", "M3", "M5")
+class ErasesAndWritesTwice(LwM2MClient):
+    """The flash is erased before the first block is answered, and a copy that has come meanwhile is written, too."""
+
+    def with_faults(self, part: type[Any]) -> type[Any]:
+        found = super().with_faults(part)
+        for own, base in ((_Busy, Endpoint), (_WritesCopies, Updater)):
+            if part is base:
+                return type(part.__name__, (own, found), {})
+        return found
+
+
 class _Slow(LwM2MClient):
     seconds = 0.0
 

@@ -41,6 +41,8 @@ class ServerOptions:
         Seconds without news after which the server reads State and Result.
     time_limit : float
         Seconds after which the server gives up waiting for the download, and again for the installation.
+    observes_again : bool
+        Whether it observes anew after the device has registered anew; one that does not hears nothing more.
 
     Raises
     ------
@@ -53,6 +55,7 @@ class ServerOptions:
     package_format: Literal["opaque", "tlv"] = "opaque"
     patience: float = 60.0
     time_limit: float = 7_200.0
+    observes_again: bool = True
 
     def __post_init__(self) -> None:
         szx_of(self.block_size)
@@ -239,6 +242,9 @@ class _Procedure:
                 settled.cancel()
                 await asyncio.gather(reborn, settled, return_exceptions=True)
             await client.close()
+            if not self.options.observes_again:
+                await asyncio.sleep(max(deadline - asyncio.get_running_loop().time(), 0.0))
+                raise _Ended("unfinished", f"no news since State {client.state} in {self.options.time_limit:g} s")
             client = await self._meet(client)
 
     def _conclude(self, client: Client) -> Report:

@@ -26,12 +26,24 @@ class Repository:
         Largest block that it sends, bytes.
     progress : callable
         Told how far, in bytes, a file has been asked for.
+    etags : bool
+        Whether an answer says which version of the file it is cut from.
     """
 
     def __init__(
-        self, files: Mapping[str, bytes], *, block_size: int = 1024, progress: Callable[[int], None] = lambda _: None
+        self,
+        files: Mapping[str, bytes],
+        *,
+        block_size: int = 1024,
+        progress: Callable[[int], None] = lambda _: None,
+        etags: bool = True,
     ) -> None:
-        self.files, self._szx, self._progress = files, szx_of(block_size), progress
+        self._szx, self._progress, self._tells_etags = szx_of(block_size), progress, etags
+        self.put(files)
+
+    def put(self, files: Mapping[str, bytes]) -> None:
+        """Serve these files from now on."""
+        self.files = files
         self._etags = {path: hashlib.sha256(body).digest()[:4] for path, body in files.items()}
 
     async def render_to_pipe(self, pipe: Pipe) -> None:
@@ -43,5 +55,6 @@ class Repository:
             response = aiocoap.Message(code=Code.METHOD_NOT_ALLOWED)
         else:
             self._progress(pipe.request.opt.block2.start if pipe.request.opt.block2 else 0)
-            response = serve_block(pipe.request, self.files[path], etag=self._etags[path], largest_szx=self._szx)
+            etag = self._etags[path] if self._tells_etags else None
+            response = serve_block(pipe.request, self.files[path], etag=etag, largest_szx=self._szx)
         pipe.add_response(response, is_last=True)

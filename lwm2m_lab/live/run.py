@@ -54,12 +54,14 @@ class Run(Capture):
     link : Link
     seed : int
     delivery : {"push", "pull"}
+    sightings : tuple of Sighting
+        Every datagram as each side saw it.
     """
 
     def __init__(
         self, ended: Ended, *, image: FirmwareImage, delivery: Literal["push", "pull"], link: Link, seed: int
     ) -> None:
-        self._sightings = ended.sightings
+        self.sightings = ended.sightings
         self.truth: tuple[Happening, ...] = ended.truth
         self.report: Conclusion = Conclusion(**dataclasses.asdict(ended.report), page=super().report)
         self.image, self.delivery, self.link, self.seed = image, delivery, link, seed
@@ -88,7 +90,7 @@ class Run(Capture):
         if side not in _SIDES:
             raise BadInput(f"side is {side!r}; 'server', 'device' or 'both' is expected")
         sides = _SIDES[side]
-        return _pcapng(self._sightings, sides)
+        return _pcapng(self.sightings, sides)
 
     def save(self, path: str | os.PathLike[str], *, side: Side = "server") -> None:
         """Write the capture as pcapng: beside the target, then moved into place."""
@@ -106,9 +108,9 @@ class Run(Capture):
         return report + super()._repr_html_()
 
 
-def capture_of(sightings: Sequence[Sighting], *, name: str) -> Capture:
-    """What a device saw, as a capture; whatever its ports, it is CoAP."""
-    data = _pcapng(sightings, ("device",))
+def capture_of(sightings: Sequence[Sighting], *, name: str, side: Literal["server", "device"] = "device") -> Capture:
+    """What one side saw, as a capture; whatever its ports, it is CoAP."""
+    data = _pcapng(sightings, (side,))
     ports = {address[1] for one in sightings for address in (one.source, one.destination)}
     return Capture(read_columns(data, ports=tuple(sorted(ports))), name=name, data=data)
 

@@ -57,7 +57,10 @@ class Ended:
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """One device, one server, one repository, and what is to be done."""
+    """One device, one server, one repository, and what is to be done.
+
+    `etags` says whether the repository sends any; `replaced` holds the second at which its files become others.
+    """
 
     network: Network
     addresses: Addresses
@@ -67,14 +70,19 @@ class World:
     image: FirmwareImage
     uri: str | None
     files: Mapping[str, bytes]
-    progress: Callable[[int], None]
+    progress: Callable[[int], None] = lambda _: None
+    etags: bool = True
+    replaced: tuple[float, Mapping[str, bytes]] | None = None
 
     async def live(self) -> Ended:
         """Let the update happen; an error in the device ends the world and comes out here."""
         server, repository = (
             Server(),
-            Repository(self.files, block_size=self.server.block_size, progress=self.progress),
+            Repository(self.files, block_size=self.server.block_size, progress=self.progress, etags=self.etags),
         )
+        if self.replaced is not None:
+            seconds, files = self.replaced
+            asyncio.get_running_loop().call_later(seconds, repository.put, files)
         serving = await self.network.context(server, side="server", bind=self.addresses.server)
         contexts = [serving]
         if self.files:
