@@ -70,6 +70,17 @@ def test_copies_and_answers() -> None:
     assert (seen.answer[2], seen.answers[2], seen.copies[2]) == (4, 2, 2)
 
 
+def test_a_device_that_said_so_may_give_half_a_body_up() -> None:
+    """Result 4 and State 0 are told before the 4.08: the block comes too late, and the device is right."""
+    link, device = lab.Link(outages=[(0.75, 9)]), lab.DeviceOptions(forget_after=5)
+    explanation = lab.explain(lab.push(size=8000, link=link, device=device, seed=1))
+    said = [(one.verdict, one.sentence) for one in explanation.findings if one.rule == "W1"]
+    assert said == [
+        ("PASS", "4.08 in frame 27 is right: the device had given the body up, and said State 0 in frame 24")
+    ]
+    assert explanation.updates[0].verdict == "PASS"
+
+
 def test_a_device_that_does_not_start_with_the_server_is_blamed_for_nothing(shared: pathlib.Path) -> None:
     """One real server takes 4.13 with a smaller size for an acceptance: what follows is its own doing."""
     path = shared / "captures" / "wakaama" / "wakaama-push-1024-client-S-256.pcap"

@@ -45,7 +45,13 @@ def refused_in_order(case: Case) -> Iterator[Conclusion]:
     if not whole:
         yield Verdict.PASS, f"4.08 in frame {frames[2]} is right: not every block before it was taken", frames
         return
-    since = float(blocks.time[at] - blocks.response_time[at - 1])
+    gone = _given_up(case, *(int(frame) for frame in (frames[0], blocks.response_frame[at - 1], frames[2])))
+    if gone is not None:
+        told = f"4.08 in frame {frames[2]} is right: the device had given the body up, and said State 0 in frame {gone}"
+        yield Verdict.PASS, told, [gone, *frames]
+        return
+    # From the last block that it had to the copy of the next one that reached it: the copies before that one may be lost.
+    since = float(blocks.response_time[at] - blocks.response_time[at - 1])
     differs = [
         name
         for name, column in (("Content-Format", "content_format"), ("Uri-Query", "_query"))
@@ -74,6 +80,14 @@ def refused_in_order(case: Case) -> Iterator[Conclusion]:
             frames,
             certainty="suspected",
         )
+
+
+def _given_up(case: Case, start: int, taken: int, refused: int) -> int | None:
+    """The frame in which State fell back to Idle between two answers; None where it did not, or never left Idle."""
+    seen = case.values("/5/0/3")
+    begun = seen.after(start).before(taken + 1).where(value=(1, 2, 3))
+    fallen = seen.after(taken).before(refused).where(value=0)
+    return int(fallen.first("frame")) if len(begun) and len(fallen) else None
 
 
 @rule("W2", "each block repeats the query", clause="RFC 7959, 2.3; RFC 7252, 5.10.1", party="server")
