@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lwm2m_lab.show.blocks import BlockExplorer, block_explorer
     from lwm2m_lab.show.chart import version_chart
     from lwm2m_lab.show.diagram import state_diagram
     from lwm2m_lab.show.exercises import check
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from lwm2m_lab.show.style import png_bytes, save_figure
 
 _HOMES = {
+    "BlockExplorer": "blocks",
     "Stepper": "stepping",
+    "block_explorer": "blocks",
     "check": "exercises",
     "ladder": "sequence",
     "png_bytes": "style",
@@ -27,7 +30,9 @@ _HOMES = {
 }
 
 __all__ = [
+    "BlockExplorer",
     "Stepper",
+    "block_explorer",
     "check",
     "ladder",
     "png_bytes",

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
-import numpy as np
-from matplotlib.image import imsave
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.show.chart import version_chart
 from lwm2m_lab.show.moments import Moments, bytes_html, ladder_html
 from lwm2m_lab.show.page import escaped
-from lwm2m_lab.show.style import pixels
+from lwm2m_lab.show.style import marked_png, pixels
 
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
 
 __all__ = ["Explorer"]
-
-_CURSOR = np.array([230, 159, 0, 255], np.uint8)
 
 
 class Explorer:
@@ -106,11 +101,10 @@ class Explorer:
         """The messages and the chart of the chosen endpoint; the chart is drawn once, the cursor painted into it."""
         self.moments = Moments(self.capture, self.endpoint.value)
         try:
-            self._picture, self._place, self._span = pixels(version_chart(self.capture, endpoint=self.endpoint.value))
+            self._picture = pixels(version_chart(self.capture, endpoint=self.endpoint.value))
             self.chart.layout.display = ""
         except BadInput:
             # An endpoint of which no value was seen has messages all the same.
-            self._place = _nowhere
             self.chart.layout.display = "none"
         before = self.cursor.value
         self.cursor.max = len(self.moments.rows) - 1
@@ -124,24 +118,13 @@ class Explorer:
         self.status.value = self._words(at)
         self.ladder.value = ladder_html(self.moments.rungs(at), self.frame)
         self.anatomy.value = bytes_html(*self.moments.parts(at))
-        if self._place is not _nowhere:
-            self.chart.value = self._painted(self.moments.time(at))
+        if self.chart.layout.display != "none":
+            self.chart.value = marked_png(*self._picture, x=self.moments.time(at))
 
     def _words(self, at: int) -> str:
         told = " &middot; ".join(f"{name} <b>{escaped(value)}</b>" for name, value in self.moments.told(at).items())
         number = f"message {at + 1} of {len(self.moments.rows)}"
         return f"<b>{self.moments.time(at):.3f} s</b>, frame <b>{self.frame}</b>, {number}<br>{told}"
-
-    def _painted(self, time: float) -> bytes:
-        """The chart with the cursor in it, as PNG."""
-        x = round(self._place(time))
-        top, bottom = self._span
-        picture = self._picture.copy()
-        picture[top:bottom, max(x - 1, 0) : x + 1] = _CURSOR
-        out = io.BytesIO()
-        # Fast rather than small: the picture travels no further than to the browser beside the kernel.
-        imsave(out, picture, format="png", metadata=_METADATA, pil_kwargs={"compress_level": 1})
-        return out.getvalue()
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return self.panel._repr_mimebundle_(**options)
@@ -150,7 +133,6 @@ class Explorer:
         return f"Explorer({self.capture.name}, {self.endpoint.value}, frame {self.frame})"
 
 
-_METADATA: Any = {"Software": None}
 _BUTTONS = {
     "previous block": "step-backward", "previous": "chevron-left", "next": "chevron-right",
     "next block": "step-forward",
@@ -161,11 +143,6 @@ _TIPS = {
     "next": "to the next message",
     "next block": "to the next block after this message",
 }
-
-
-def _nowhere(_: float) -> float:
-    """Where a moment stands in a chart that there is not."""
-    return 0.0
 
 
 def _endpoints(capture: Capture) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -145,21 +146,48 @@ def ladder_html(found: list[Rung], frame: int) -> str:
     return f"<table {_TABLE}><caption {_LEFT}>Around this message</caption><tr>{heads}</tr>{''.join(lines)}</table>"
 
 
-def bytes_html(datagram: bytes, parts: tuple[Part, ...]) -> str:
-    """A line for each part: where it stands, its bytes in hex, its name, and what it says."""
+def bytes_html(
+    datagram: bytes,
+    parts: tuple[Part, ...],
+    *,
+    caption: str = "Byte by byte",
+    bits: bool = False,
+    written: int = WRITTEN,
+) -> str:
+    """A line for each part: where it stands, its bytes in hex, its name, and what it says; with `bits` those too.
+
+    Parameters
+    ----------
+    caption : str
+    bits : bool
+        A column with the numbers that share the bytes of a part.
+    written : int
+        Bytes of one part that are written out; the rest is counted.
+    """
     lines = []
     for part in parts:
         raw = datagram[part.start : part.stop]
-        written = raw[:WRITTEN].hex(" ") + (f" … {len(raw) - WRITTEN} more" if len(raw) > WRITTEN else "")
+        shown = raw[:written].hex(" ") + (f" … {len(raw) - written} more" if len(raw) > written else "")
         colour = f"border-left:5px solid {_COLOURS[part.kind]}"
         lines.append(
             f'<tr><td style="{colour};text-align:right;padding:1px 8px">{part.start}</td>'
-            f'<td style="font-family:monospace;text-align:left;padding:1px 8px;overflow-wrap:anywhere">{written}</td>'
-            f"<td {_NAME}>{escaped(part.name)}</td><td {_LEFT}>{escaped(part.says)}</td></tr>"
+            f'<td style="font-family:monospace;text-align:left;padding:1px 8px;overflow-wrap:anywhere">{shown}</td>'
+            + (f"<td {_NAME}>{_bits_html(part)}</td>" if bits else "")
+            + f"<td {_NAME}>{escaped(part.name)}</td><td {_LEFT}>{escaped(part.says)}</td></tr>"
         )
-    heads = "".join(f'<th scope="col" {_LEFT}>{name}</th>' for name in ("byte", "hex", "field", "says"))
-    caption = f"Byte by byte: {len(datagram)} bytes"
-    return f"<table {_TABLE}><caption {_LEFT}>{caption}</caption><tr>{heads}</tr>{''.join(lines)}</table>"
+    names = ("byte", "hex", *(("bits",) if bits else ()), "field", "says")
+    heads = "".join(f'<th scope="col" {_LEFT}>{name}</th>' for name in names)
+    words = f"{escaped(caption)}: {len(datagram)} bytes"
+    return f"<table {_TABLE}><caption {_LEFT}>{words}</caption><tr>{heads}</tr>{''.join(lines)}</table>"
+
+
+def _bits_html(part: Part) -> str:
+    """The numbers of a part side by side, each over its name."""
+    return "".join(
+        f'<span style="display:inline-block;text-align:center;margin-right:10px" title="{escaped(one.says)}">'
+        f'<code style="border-bottom:3px solid {colour}">{one.text}</code><br><small>{escaped(one.name)}</small></span>'
+        for one, colour in zip(part.bits, itertools.cycle(_BIT_COLOURS))
+    )
 
 
 _MARK = ' aria-current="true" style="background:rgba(230,159,0,.28);font-weight:600"'
@@ -169,3 +197,5 @@ _LEFT, _RIGHT = ('style="text-align:left;padding:1px 8px"', 'style="text-align:r
 _COLOURS = {
     "header": "#0072B2", "token": "#CC79A7", "option": "#009E73", "payload": "#E69F00", "damage": "#D55E00",
 }  # fmt: skip
+#: Of the numbers in one part, in turn.
+_BIT_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")

@@ -230,20 +230,35 @@ class Tables:
             raise BadInput(f"{self.name} has no CoAP message in frame {frame}; its table of messages says which it has")
         return int(rows[0])
 
-    def anatomy(self, frame: int) -> pd.DataFrame:
+    def anatomy(self, frame: int, *, bits: bool = False) -> pd.DataFrame:
         """The message of one frame byte by byte: where each field begins, its bytes, its name, and what it says.
+
+        Parameters
+        ----------
+        frame : int
+        bits : bool
+            Only the fields that share bytes, a row each: version, type, code, the heads of the options, NUM, M and SZX.
+
+        Raises
+        ------
+        BadInput
+            Where no message is in that frame.
 
         Examples
         --------
         >>> import lwm2m_lab as lab
+        >>> lab.read("anjay-push-badcrc").anatomy(54, bits=True).tail(3)[["bits", "field"]].values.tolist()
+        [['0000 0001 0011', 'Block1: NUM'], ['0', 'Block1: M'], ['110', 'Block1: SZX']]
         >>> lab.read("anjay-push-badcrc").anatomy(54)["says"].tolist()
         ['1, ACK, 2 bytes', '2.04 Changed', '51097', 'd48e', 'option 27 (+27), 2 bytes', 'number/more/size 19/0/1024']
         """
         datagram = self.columns.datagram(self._row(frame))
-        rows = [
-            (one.start, datagram[one.start : one.stop].hex(" "), one.name, one.says)
-            for one in anatomy.anatomy(datagram)
-        ]
+        parts = anatomy.anatomy(datagram)
+        if bits:
+            shared = [(one.start, bit.text, f"{one.name}: {bit.name}", bit.says or str(bit.value))
+                      for one in parts for bit in one.bits]  # fmt: skip
+            return pd.DataFrame(shared, columns=["byte", "bits", "field", "says"])
+        rows = [(one.start, datagram[one.start : one.stop].hex(" "), one.name, one.says) for one in parts]
         return pd.DataFrame(rows, columns=["byte", "hex", "field", "says"])
 
     def message(self, frame: int) -> coap.Message:

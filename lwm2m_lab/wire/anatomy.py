@@ -1,4 +1,4 @@
-"""A CoAP message byte by byte: which bytes are which field, and what each says."""
+"""A CoAP message byte by byte and bit by bit: which bytes are which field, and what each says."""
 
 from __future__ import annotations
 
@@ -9,11 +9,40 @@ from typing import Literal
 from lwm2m_lab.wire import coap, values
 from lwm2m_lab.wire.text import printable
 
-__all__ = ["Part", "anatomy"]
+__all__ = ["Bits", "Part", "anatomy"]
 
 Kind = Literal["header", "token", "option", "payload", "damage"]
 #: A value longer than this is cut in words; its bytes are all there.
 _LONGEST = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Bits:
+    """Some bits of a part that are a number of their own.
+
+    Attributes
+    ----------
+    name : str
+        ``SZX``.
+    width, value : int
+    says : str
+        What the number says where that is more than the number: ``1024 bytes``.
+    """
+
+    name: str
+    width: int
+    value: int
+    says: str = ""
+
+    @property
+    def text(self) -> str:
+        """The bits themselves, in fours from the right: ``10 0110``."""
+        digits = f"{self.value:0{self.width}b}"
+        first = len(digits) % 4
+        return " ".join(filter(None, [digits[:first], *(digits[at : at + 4] for at in range(first, len(digits), 4))]))
+
+    def __str__(self) -> str:
+        return f"{self.text}  {self.name}" + (f": {self.says}" if self.says else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +58,8 @@ class Part:
         What these bytes are: ``message id``, ``Uri-Path``.
     says : str
         What they say.
+    bits : tuple of Bits
+        The numbers that share these bytes, from the first bit to the last; empty where the bytes are one value.
     """
 
     start: int
@@ -36,6 +67,7 @@ class Part:
     kind: Kind
     name: str
     says: str
+    bits: tuple[Bits, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.start:>4}  {self.name}: {self.says}"
@@ -69,6 +101,11 @@ def anatomy(datagram: bytes, *, path: str | None = None) -> tuple[Part, ...]:
       15  Content-Format: 42
       16  payload marker: the payload follows
       17  payload: 1 byte
+    >>> for bits in anatomy(bytes.fromhex("44031000deadbeefd10e1e"))[-1].bits:
+    ...     print(bits)
+    0001  NUM: block 1, from byte 1024 on
+    1  M: more blocks follow
+    110  SZX: 1024 bytes
     """
     return tuple(part for part in _parts(datagram, path) if part.stop > part.start)
 
@@ -81,9 +118,10 @@ def _parts(datagram: bytes, path: str | None) -> Iterator[Part]:
         return
     length = datagram[0] & 15
     says = f"{datagram[0] >> 6}, {message.type}, {_bytes(length)}"
-    yield Part(0, 1, "header", "version, type, token length", says)
+    yield Part(0, 1, "header", "version, type, token length", says, _first_byte(datagram[0], message.type))
     name = coap.CODES.get(message.code)
-    yield Part(1, 2, "header", "code", f"{message.code} {name}" if name else message.code)
+    code = (Bits("class", 3, datagram[1] >> 5), Bits("detail", 5, datagram[1] & 31))
+    yield Part(1, 2, "header", "code", f"{message.code} {name}" if name else message.code, code)
     yield Part(2, 4, "header", "message id", str(message.mid))
     yield Part(4, 4 + len(message.token), "token", "token", message.token.hex())
     at = yield from _options(datagram, 4 + len(message.token), len(message.options))
@@ -101,10 +139,42 @@ def _options(datagram: bytes, at: int, count: int) -> Generator[Part, None, int]
         delta, length, value_at = _head(datagram, at)
         number += delta
         name = coap.OPTIONS.get(number, f"option {number}")
-        yield Part(at, value_at, "option", f"{name}, head", f"option {number} (+{delta}), {_bytes(length)}")
+        says = f"option {number} (+{delta}), {_bytes(length)}"
+        yield Part(at, value_at, "option", f"{name}, head", says, _head_bits(datagram[at:value_at], number, length))
         at = value_at + length
-        yield Part(value_at, at, "option", name, _value(number, datagram[value_at:at]))
+        value = datagram[value_at:at]
+        yield Part(value_at, at, "option", name, _value(number, value), _block_bits(number, value))
     return at
+
+
+def _first_byte(byte: int, kind: str) -> tuple[Bits, ...]:
+    return Bits("version", 2, byte >> 6), Bits("type", 2, byte >> 4 & 3, kind), Bits("token length", 4, byte & 15)
+
+
+def _head_bits(head: bytes, number: int, length: int) -> tuple[Bits, ...]:
+    """Two nibbles; 13 and 14 say that one or two further bytes hold the rest (RFC 7252, 3.1)."""
+    found, more, at = [], [], 1
+    for name, nibble, says in (("delta", head[0] >> 4, f"option {number}"), ("length", head[0] & 15, _bytes(length))):
+        extra = max(0, nibble - 12)
+        found.append(Bits(name, 4, nibble, f"{_bytes(extra)} more, plus {(0, 13, 269)[extra]}" if extra else says))
+        if extra:
+            more.append(Bits(f"{name}, rest", 8 * extra, int.from_bytes(head[at : at + extra], "big"), says))
+        at += extra
+    return (*found, *more)
+
+
+def _block_bits(number: int, value: bytes) -> tuple[Bits, ...]:
+    """NUM, M and SZX of a Block option (RFC 7959, 2.2)."""
+    if number not in (coap.BLOCK1, coap.BLOCK2) or not 1 <= len(value) <= 3:
+        return ()
+    whole = int.from_bytes(value, "big")
+    num, more, szx = whole >> 4, whole >> 3 & 1, whole & 7
+    says = f"block {num}" + (f", from byte {num << (szx + 4)} on" if szx < 7 else "")
+    return (
+        Bits("NUM", 8 * len(value) - 4, num, says),
+        Bits("M", 1, more, "more blocks follow" if more else "the last block, or the only one"),
+        Bits("SZX", 3, szx, f"{16 << szx} bytes" if szx < 7 else "reserved"),
+    )
 
 
 def _value(number: int, value: bytes) -> str:

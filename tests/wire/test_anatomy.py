@@ -22,9 +22,13 @@ MESSAGES = st.builds(
 
 
 def check_cover(datagram: bytes, parts: tuple[Part, ...]) -> None:
-    """Each byte in one part, in order."""
+    """Each byte in one part, in order; the bits of a part are its bytes."""
     assert [one.start for one in parts] == [0, *(one.stop for one in parts)][: len(parts)]
     assert (parts[-1].stop if parts else 0) == len(datagram)
+    for one in parts:
+        digits = "".join(bits.text for bits in one.bits).replace(" ", "")
+        own = datagram[one.start : one.stop]
+        assert digits in ("", f"{int.from_bytes(own, 'big'):0{8 * len(own)}b}")
 
 
 @given(st.binary(max_size=300))
@@ -83,3 +87,25 @@ def test_values_are_said_in_words() -> None:
         == "1f: block size exponent 7 is reserved"
     )
     assert says(Message("CON", "0.01", 1, b"", ((11, b"\x1b[2J"),)), "Uri-Path") == "\\x1b[2J"
+
+
+def test_bits_are_named() -> None:
+    """The nibbles of an option's head with their further bytes, and the three numbers of a Block option."""
+    options = ((12, b"\x2a"), (27, bytes.fromhex("1865")), (60, b"\x4e\x20"), (292, bytes(15)))
+    message = Message("CON", "0.03", 1, b"t", options, b"x")
+    found = {part.name: [(one.text, one.name, one.says) for one in part.bits] for part in anatomy(encode(message))}
+    assert found["version, type, token length"][1] == ("00", "type", "CON")
+    assert found["Content-Format, head"] == [("1100", "delta", "option 12"), ("0001", "length", "1 byte")]
+    assert found["Block1"] == [
+        ("0001 1000 0110", "NUM", "block 390, from byte 199680 on"),
+        ("0", "M", "the last block, or the only one"),
+        ("101", "SZX", "512 bytes"),
+    ]
+    assert found["Size1, head"] == [
+        ("1101", "delta", "1 byte more, plus 13"), ("0010", "length", "2 bytes"),
+        ("0001 0100", "delta, rest", "option 60"),
+    ]  # fmt: skip
+    assert [one[:2] for one in found["Request-Tag, head"]] == [
+        ("1101", "delta"), ("1101", "length"), ("1101 1011", "delta, rest"), ("0000 0010", "length, rest"),
+    ]  # fmt: skip
+    assert found["Size1"] == []

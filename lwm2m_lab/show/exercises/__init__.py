@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.show.exercises import lesson_01, lesson_02, lesson_07
+from lwm2m_lab.show.exercises import lesson_01, lesson_02, lesson_04, lesson_07
 from lwm2m_lab.show.exercises.judging import Exercise, Feedback
 
 __all__ = ["EXERCISES", "Exercise", "Feedback", "check"]
@@ -17,6 +17,7 @@ __all__ = ["EXERCISES", "Exercise", "Feedback", "check"]
 EXERCISES: dict[str, Exercise] = {
     **lesson_01.EXERCISES,
     **lesson_02.EXERCISES,
+    **lesson_04.EXERCISES,
     **lesson_07.EXERCISES,
 }
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from lwm2m_lab.spec.firmware import Event
 from lwm2m_lab.spec.objects import DEVICE, FIRMWARE_UPDATE
 
-__all__ = ["Exercise", "Feedback", "events", "number", "path"]
+__all__ = ["Exercise", "Feedback", "events", "number", "path", "whole_number"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,29 @@ def number(answer: Any, right: int, what: str) -> str:
     if answer == right:
         return ""
     return f"{answer} is too {'many' if answer > right else 'few'}: {what} is asked for."
+
+
+def whole_number(
+    answer: Any,
+    right: int,
+    slips: Mapping[int, str],
+    otherwise: str,
+    means: Callable[[int], object] = lambda number: number,
+) -> str:
+    """What is missing where a number was asked for, with words of their own for the usual slips.
+
+    Parameters
+    ----------
+    otherwise : str
+        For any other number: ``{}`` is what it means.
+    """
+    if isinstance(answer, bool) or not isinstance(answer, int):
+        return "A whole number is asked for."
+    if answer == right:
+        return ""
+    if not 0 <= answer < 2**32:
+        return f"{answer} is out of the question here."
+    return slips.get(answer) or otherwise.format(means(answer))
 
 
 def path(answer: Any, right: str) -> str:

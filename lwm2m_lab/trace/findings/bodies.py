@@ -50,7 +50,7 @@ def refused_in_order(case: Case) -> Iterator[Conclusion]:
         told = f"4.08 in frame {frames[2]} is right: the device had given the body up, and said State 0 in frame {gone}"
         yield Verdict.PASS, told, [gone, *frames]
         return
-    # From the last block that it had to the copy of the next one that reached it: the copies before that one may be lost.
+    # Up to the copy of the next block that reached it: those before that one may be lost.
     since = float(blocks.response_time[at] - blocks.response_time[at - 1])
     differs = [
         name
