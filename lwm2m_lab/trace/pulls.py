@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["add_pulls", "uri_target"]
 
 _GET = 1
+#: Of a URI that names none.
+_PORTS = {"coap": 5683, "coaps": 5684}
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +132,7 @@ def uri_target(uri: str) -> tuple[str, int]:
     """Path and port of a Package URI; an unreadable one has neither."""
     try:
         parts = urllib.parse.urlsplit(uri)
-        return urllib.parse.unquote(parts.path) or "/", parts.port or 5683
+        return urllib.parse.unquote(parts.path) or "/", parts.port or _PORTS.get(parts.scheme, 5683)
     except ValueError:
         return "", 0
 

@@ -38,6 +38,8 @@ class Sample:
 _ANJAY = "Anjay demo client, 3.13.1 updating itself to 3.14.0"
 _WAKAAMA = "Wakaama example client"
 _SCRIPT = "aiocoap 0.4.17 with a short LwM2M server script"
+#: Peers of the lab's own, written down message by message.
+_WRITTEN, _REPOSITORY = "written down, no client's session", "written down, with a repository over DTLS"
 
 #: In the order in which a reader meets them.
 SAMPLES: tuple[Sample, ...] = (
@@ -104,6 +106,38 @@ SAMPLES: tuple[Sample, ...] = (
         _ANJAY,
         "AVSystem's test framework",
         "a push over DTLS with a pre-shared key: encrypted records",
+    ),
+    Sample(
+        "anjay-push-link-cut-client",
+        "anjay-push-link-cut-midway.client-side.pcap",
+        "6b01e4305ccd7e941ed8b83b558abfbed842426f55c90a777f5d3f399c2ea0ee",
+        _ANJAY,
+        _SCRIPT,
+        "the same cut from the other end of the link: block 12 never arrives",
+    ),
+    Sample(
+        "wakaama-push-link-cut",
+        "wakaama-push-link-cut-midway.pcap",
+        "bd456f7e9e7e30093b8b94db49bc8db8596a1ca19287fc302ee59dc17d714ada",
+        _WAKAAMA,
+        _SCRIPT,
+        "another client in the same spot: readings are answered 2.05 with half a body there",
+    ),
+    Sample(
+        "coaps-pull-rest",
+        "lab-coaps-pull-rest.pcapng",
+        "d45952e6db20b8cbe351328e5826709c31c903939719a595e1a3adfc41e80a24",
+        _WRITTEN,
+        _REPOSITORY,
+        "a download over coaps rests an hour behind a NAT: another port, no Connection ID, silence, a new handshake",
+    ),
+    Sample(
+        "coaps-pull-rest-cid",
+        "lab-coaps-pull-rest-cid.pcapng",
+        "33daa0c773c1d52b0c3a40921a09a55af0c98b14f143d86d11f15952612250c4",
+        _WRITTEN,
+        _REPOSITORY,
+        "the same with a Connection ID: the session is found by it, and the download goes on",
     ),
 )
 
