@@ -8,10 +8,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 JOBS ?= 2
 
-.PHONY: lab test unit test-interop notebooks lint format exercises picture bench set-up clean help
+.PHONY: lab test unit test-interop notebooks lint format exercises picture bench set-up set-up-dtls clean help
 
 help:  ## what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 
 lab: $(READY)  ## open JupyterLab on the lessons
 	$(BIN)/lwm2m-lab notebooks --folder notebooks
@@ -55,6 +55,9 @@ $(READY): pyproject.toml .ci/pins.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/pins.txt --editable '.[test]'
 	@touch $(READY)
+
+set-up-dtls: $(READY)  ## live coaps too: tinydtls, which needs a C compiler, autoconf and libtool
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/pins.txt --editable '.[dtls]'
 
 clean:  ## remove the environment and what was built
 	rm -rf $(VENV) build dist

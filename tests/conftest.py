@@ -10,6 +10,7 @@ import struct
 
 import pytest
 
+from lwm2m_lab.live.secure import has_dtls
 from lwm2m_lab.wire import Columns, read_columns
 from lwm2m_lab.wire.pcap import Interface
 from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
@@ -48,6 +49,15 @@ def tshark() -> str:
 def editcap() -> str:
     """Path of editcap."""
     return need_tool("editcap")
+
+
+@pytest.fixture(scope="session")
+def dtls() -> None:
+    """Live DTLS, the extra `dtls`: skipped where a user has not installed it, a failure in CI."""
+    if not has_dtls():
+        if os.environ.get("CI"):
+            pytest.fail("DTLSSocket is not installed; make set-up-dtls brings it")
+        pytest.skip("needs live DTLS: make set-up-dtls")
 
 
 FIN, SYN, RST, PUSH, ACK = 1, 2, 4, 8, 16

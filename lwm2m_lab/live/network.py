@@ -24,6 +24,7 @@ from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.clock import SimulatedLoop
 from lwm2m_lab.live.endpoint import Endpoint, OuterTransport
 from lwm2m_lab.live.link import Link
+from lwm2m_lab.live.secure import Sessions
 
 __all__ = ["LoopbackNetwork", "Network", "Side", "Sighting", "SimulatedNetwork"]
 
@@ -41,6 +42,7 @@ SIMULATED_EPOCH_NS = 1_767_225_600_000_000_000
 
 _side: contextvars.ContextVar[Side] = contextvars.ContextVar("side")
 _endpoint: contextvars.ContextVar[Endpoint | None] = contextvars.ContextVar("endpoint", default=None)
+_sessions: contextvars.ContextVar[Sessions | None] = contextvars.ContextVar("sessions", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +82,28 @@ class Network(Protocol):
         """An event loop whose datagram sockets belong to this network."""
 
     async def context(
-        self, site: Any, *, side: Side, bind: Address, endpoint: Endpoint | None = None
+        self,
+        site: Any,
+        *,
+        side: Side,
+        bind: Address,
+        endpoint: Endpoint | None = None,
+        sessions: Sessions | None = None,
     ) -> aiocoap.Context:
-        """An aiocoap context on one socket for both directions, with an endpoint of the lab's before it."""
+        """An aiocoap context on one socket for both directions, with an endpoint of the lab's before it.
+
+        With `sessions` all that passes the socket is DTLS.
+        """
 
     def clock(self) -> float:
         """Seconds since the epoch."""
 
 
-async def _context(site: Any, *, side: Side, bind: Address, endpoint: Endpoint | None) -> aiocoap.Context:
-    """Let aiocoap open its one socket, with side and endpoint known to the loop underneath."""
-    tokens = _side.set(side), _endpoint.set(endpoint)
+async def _context(
+    site: Any, *, side: Side, bind: Address, endpoint: Endpoint | None, sessions: Sessions | None = None
+) -> aiocoap.Context:
+    """Let aiocoap open its one socket, with what stands before it known to the loop underneath."""
+    tokens = _side.set(side), _endpoint.set(endpoint), _sessions.set(sessions)
     try:
         return await aiocoap.Context.create_server_context(
             site, bind=bind, loggername=LOGGER.name, transports=["simplesocketserver"]
@@ -98,12 +111,14 @@ async def _context(site: Any, *, side: Side, bind: Address, endpoint: Endpoint |
     finally:
         _side.reset(tokens[0])
         _endpoint.reset(tokens[1])
+        _sessions.reset(tokens[2])
 
 
 def _behind_endpoint(protocol: asyncio.DatagramProtocol) -> asyncio.DatagramProtocol:
-    """aiocoap's protocol, behind the lab's endpoint where there is one."""
-    endpoint = _endpoint.get()
-    return protocol if endpoint is None else endpoint.around(protocol)
+    """aiocoap's protocol, behind the lab's endpoint and DTLS, where there are such."""
+    endpoint, sessions = _endpoint.get(), _sessions.get()
+    plain = protocol if endpoint is None else endpoint.around(protocol)
+    return plain if sessions is None else sessions.around(plain)
 
 
 # ---------------------------------------------------------------- simulated
@@ -198,9 +213,17 @@ class SimulatedNetwork:
         return self.loop
 
     async def context(
-        self, site: Any, *, side: Side, bind: Address, endpoint: Endpoint | None = None
+        self,
+        site: Any,
+        *,
+        side: Side,
+        bind: Address,
+        endpoint: Endpoint | None = None,
+        sessions: Sessions | None = None,
     ) -> aiocoap.Context:
         """An aiocoap context bound to an address of this network."""
+        if sessions is not None:
+            raise BadInput("DTLS keeps real time; coaps is expected on real sockets only (network='loopback')")
         return await _context(site, side=side, bind=bind, endpoint=endpoint)
 
     def clock(self) -> float:
@@ -339,11 +362,17 @@ class LoopbackNetwork:
         return time.time()
 
     async def context(
-        self, site: Any, *, side: Side, bind: Address, endpoint: Endpoint | None = None
+        self,
+        site: Any,
+        *,
+        side: Side,
+        bind: Address,
+        endpoint: Endpoint | None = None,
+        sessions: Sessions | None = None,
     ) -> aiocoap.Context:
         """An aiocoap context on a real socket."""
         try:
-            return await _context(site, side=side, bind=bind, endpoint=endpoint)
+            return await _context(site, side=side, bind=bind, endpoint=endpoint, sessions=sessions)
         except OSError as error:
             raise BadInput(
                 f"UDP port {bind[1]} of {bind[0]} cannot be opened ({error.strerror or error}); "

@@ -19,6 +19,7 @@ from lwm2m_lab.live.procedure import Report
 from lwm2m_lab.live.world import Ended
 from lwm2m_lab.trace.capture import Capture
 from lwm2m_lab.wire import read_columns
+from lwm2m_lab.wire.keyring import PreSharedKeys
 from lwm2m_lab.wire.packets import udp_packet
 from lwm2m_lab.wire.pcap import Interface
 from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
@@ -108,11 +109,17 @@ class Run(Capture):
         return report + super()._repr_html_()
 
 
-def capture_of(sightings: Sequence[Sighting], *, name: str, side: Literal["server", "device"] = "device") -> Capture:
-    """What one side saw, as a capture; whatever its ports, it is CoAP."""
+def capture_of(
+    sightings: Sequence[Sighting],
+    *,
+    name: str,
+    side: Literal["server", "device"] = "device",
+    psk: PreSharedKeys | None = None,
+) -> Capture:
+    """What one side saw, as a capture; whatever its ports, it is CoAP, under DTLS where `psk` opens it."""
     data = _pcapng(sightings, (side,))
     ports = {address[1] for one in sightings for address in (one.source, one.destination)}
-    return Capture(read_columns(data, ports=tuple(sorted(ports))), name=name, data=data)
+    return Capture(read_columns(data, ports=tuple(sorted(ports)), psk=psk), name=name, data=data)
 
 
 def _pcapng(sightings: Iterable[Sighting], sides: Sequence[str]) -> bytes:

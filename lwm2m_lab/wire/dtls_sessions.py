@@ -19,17 +19,18 @@ from lwm2m_lab.wire.dtls_keys import Opener, Record
 from lwm2m_lab.wire.flows import address_text
 from lwm2m_lab.wire.keyring import Keyring
 
-__all__ = ["DtlsSession", "Seen", "Session"]
+__all__ = ["ALERTS", "DtlsSession", "Seen", "Session"]
 
 DTLS12 = 0xFEFD
 #: Sequence numbers kept behind the highest one, to know a record that comes again.
 REPLAY_WINDOW = 4096
 #: Records kept until the messages that their keys hang on have come.
 MOST_PENDING = 32
-MOST_ALERTS = 16
+MOSTALERTS = 16
 #: An identity has up to 128 bytes (LwM2M 1.1, E.1.1.1); of a longer one the beginning is shown.
 LONGEST_SHOWN = 256
-_ALERTS = {
+#: Names of alert descriptions (IANA, TLS Alerts).
+ALERTS = {
     0: "close_notify", 10: "unexpected_message", 20: "bad_record_mac", 21: "decryption_failed", 22: "record_overflow",
     30: "decompression_failure", 40: "handshake_failure", 41: "no_certificate", 42: "bad_certificate",
     43: "unsupported_certificate", 44: "certificate_revoked", 45: "certificate_expired", 46: "certificate_unknown",
@@ -262,10 +263,10 @@ class Session:
 
     def alert(self, level: int, description: int, side: int, frame: int) -> None:
         """Keep an alert in words."""
-        if len(self.alerts) < MOST_ALERTS:
+        if len(self.alerts) < MOSTALERTS:
             grade = {1: "warning", 2: "fatal"}.get(level, f"level {level}")
             who = "client" if side == CLIENT else "server"
-            self.alerts.append(f"{grade} {_ALERTS.get(description, description)} from the {who} in frame {frame}")
+            self.alerts.append(f"{grade} {ALERTS.get(description, description)} from the {who} in frame {frame}")
 
     # ------------------------------------------------------------ words
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from lwm2m_lab.errors import BadInput
 
-__all__ = ["ANY_IDENTITY", "Key", "Keyring", "PreSharedKeys", "parse_psk", "read_psk_file"]
+__all__ = ["ANY_IDENTITY", "Key", "Keyring", "PreSharedKeys", "parse_psk", "psk_lines", "read_psk_file"]
 
 Key: TypeAlias = bytes | str
 PreSharedKeys: TypeAlias = Mapping[str, Key | Sequence[Key]]
@@ -148,16 +148,32 @@ def read_psk_file(path: str | os.PathLike[str]) -> dict[str, list[Key]]:
         Where it cannot be read, or a line is of another form; its number is said, not its text.
     """
     try:
-        lines = _text(path).splitlines()
+        text = _text(path)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is no text"
         raise BadInput(f"the file of keys cannot be read ({reason}); lines ID:HEX are expected") from None
+    return psk_lines(text, name=str(path))
+
+
+def psk_lines(text: str, *, name: str) -> dict[str, list[Key]]:
+    """Keys by identity from lines ``ID:HEX``; `name` says in messages where they are from.
+
+    Raises
+    ------
+    BadInput
+        Where a line is of another form; its number is said, not its text.
+
+    Examples
+    --------
+    >>> psk_lines("urn:dev:1:0011", name="a text") == {"urn:dev:1": [bytes([0x00, 0x11])]}
+    True
+    """
     keys: dict[str, list[Key]] = {}
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(text.splitlines(), 1):
         try:
             found = parse_psk([line.strip()]) if line.strip() else {}
         except BadInput:
-            raise BadInput(f"line {number} of {path} is malformed; ID:HEX, two digits a byte, is expected") from None
+            raise BadInput(f"line {number} of {name} is malformed; ID:HEX, two digits a byte, is expected") from None
         for identity, ones in found.items():
             keys.setdefault(identity, []).extend(ones)
     return keys
