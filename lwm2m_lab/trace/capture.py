@@ -143,6 +143,24 @@ class Capture(HandedOn):
 
         return build_measures(self)
 
+    @functools.cached_property
+    def dtls_records(self) -> pd.DataFrame:
+        """One row a DTLS record of the file, opened or not: epoch, sequence number and Connection ID are in the clear.
+
+        Examples
+        --------
+        >>> read("coaps-pull-rest").dtls_records["kind"].iloc[:2].tolist()
+        ['ClientHello', 'HelloVerifyRequest']
+        """
+        from lwm2m_lab.wire.dtls_records import DtlsRecord, dtls_records
+
+        agreed = {cid for one in self.columns.sessions for cid in (one.client_cid, one.server_cid) if cid}
+        source = self._data if isinstance(self._data, bytes) else os.fspath(self._data)
+        found = dtls_records(source, cids=[bytes.fromhex(cid) for cid in sorted(agreed)])
+        table = pd.DataFrame(list(found), columns=list(DtlsRecord._fields))
+        table.insert(1, "time", (table.pop("time_ns") - self.columns.origin_ns) / 1e9)
+        return table
+
     # ---------------------------------------------------------------- logs
 
     def with_log(
