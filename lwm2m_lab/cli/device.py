@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from lwm2m_lab.cli.shared import add_command
+from lwm2m_lab.cli.shared import add_command, add_credentials, credentials
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.files import check_folder
 
@@ -20,7 +20,13 @@ def add(commands: Any) -> None:
     """The command of this module."""
     command = add_command(commands, "device", "run a device on real sockets, until Ctrl-C", _run)
     option = command.add_argument
-    option("--server", default="coap://127.0.0.1:5683", metavar="URI", help="the LwM2M server (%(default)s)")
+    option(
+        "--server",
+        default="coap://127.0.0.1:5683",
+        metavar="URI",
+        help="the LwM2M server (%(default)s), or coaps://HOST",
+    )
+    add_credentials(command)
     option("--endpoint", metavar="NAME", help="endpoint name (urn:dev:lab-1)")
     option("--bind", default="127.0.0.1", metavar="HOST[:PORT]", help="own address, loopback unless told (%(default)s)")
     option("--state", metavar="FILE", help="keep state, result and package here, over reboots and kills")
@@ -60,7 +66,12 @@ def _run(options: argparse.Namespace) -> int:
     if options.pcap:
         check_folder(options.pcap)
     device = Device(
-        _device_options(options), server=options.server, bind=_address(options.bind), state=options.state, told=_tell
+        _device_options(options),
+        server=options.server,
+        bind=_address(options.bind),
+        credentials=credentials(options),
+        state=options.state,
+        told=_tell,
     )
     with device:
         try:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lwm2m_lab.live.credentials import Credentials
     from lwm2m_lab.trace.capture import Capture
 
 __all__ = [
-    "BAD_INPUT", "Parser", "add_command", "add_file_command", "keys", "ports", "read_capture", "selects", "source",
-    "warn",
+    "BAD_INPUT", "Parser", "add_command", "add_credentials", "add_file_command", "credentials", "keys", "ports",
+    "read_capture", "selects", "source", "warn",
 ]  # fmt: skip
 
 BAD_INPUT = 2
@@ -47,6 +48,20 @@ def add_file_command(commands: Any, name: str, what: str, run: Callable[..., int
     add("--from", dest="since", metavar="WHEN", help=f"from then on: {moment}")
     add("--to", dest="until", metavar="WHEN", help="until then, likewise")
     return command
+
+
+def add_credentials(command: argparse.ArgumentParser) -> None:
+    """Where a live command finds its keys; no option takes a key itself, for everybody would see it."""
+    command.add_argument(
+        "--psk-file", metavar="FILE", help="lines ID:HEX for coaps, mode 600; without it the variable LWM2M_LAB_PSK"
+    )
+
+
+def credentials(options: argparse.Namespace) -> Credentials | None:
+    """The keys of a live command: those of its file, else those of the environment, else None."""
+    from lwm2m_lab.live.credentials import Credentials
+
+    return Credentials.from_environment() if options.psk_file is None else Credentials.from_file(options.psk_file)
 
 
 def selects(options: argparse.Namespace) -> bool:

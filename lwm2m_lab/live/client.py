@@ -11,7 +11,7 @@ import collections
 import contextlib
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -22,6 +22,7 @@ from aiocoap.pipe import Pipe
 from lwm2m_lab.live import faults
 from lwm2m_lab.live.attributes import Attributes, AttributeStore
 from lwm2m_lab.live.blockwise import BodyReceiver, in_blocks, szx_of
+from lwm2m_lab.live.credentials import Credentials
 from lwm2m_lab.live.endpoint import Endpoint
 from lwm2m_lab.live.flash import Flash, StateFile
 from lwm2m_lab.live.instances import DeviceInstance, ServerInstance
@@ -30,6 +31,7 @@ from lwm2m_lab.live.observing import Observations
 from lwm2m_lab.live.operations import Instance, Operations
 from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.pull import is_local
+from lwm2m_lab.live.reach import Reach
 from lwm2m_lab.live.registration import Registration
 from lwm2m_lab.live.requests import NoAnswer, Requester, Timers, cancel, path_of, unknown_critical
 from lwm2m_lab.live.tree import Refusal
@@ -87,6 +89,8 @@ class LwM2MClient:
         Own address.
     timers : Timers
         Of the device's own requests and notifications.
+    credentials : Credentials, optional
+        Who the device is to DTLS; needed for a server under ``coaps://`` and for Package URIs of that kind.
     store : StateFile, optional
         Where state, result and package outlive the process.
     new_ports : bool
@@ -103,6 +107,7 @@ class LwM2MClient:
         server: str,
         bind: Address,
         timers: Timers,
+        credentials: Credentials | None = None,
         store: StateFile | None = None,
         new_ports: bool = True,
         told: Callable[[Happening], None] = lambda _: None,
@@ -110,11 +115,13 @@ class LwM2MClient:
         # The client itself is one of the parts that a fault may change.
         self.__class__ = faults.build(type(self), options.faults)
         self.options, self.network, self.server, self.timers = options, network, server, timers
+        self.reach = Reach(network, bind[0], timers, credentials, told=self._happened)
         self.store = store
         self.flash, self._had_state = store.load(options) if store else (Flash.new(options), False)
         self.truth: collections.deque[Happening] = collections.deque(maxlen=MOST_HAPPENINGS)
         self._bind = bind
         self.boots = 0
+        self._leaves = False
         self._new_ports, self._told = new_ports, told
         #: Set once the device has booted for the first time.
         self.booted = asyncio.Event()
@@ -140,9 +147,11 @@ class LwM2MClient:
         if self.options.queue_mode:
             self.endpoint.awake_for = MAX_TRANSMIT_WAIT
         bind = (self._bind[0], self.port())
-        context = await self.network.context(self, side="device", bind=bind, endpoint=self.endpoint)
+        scheme = self.server.partition(":")[0]
+        sessions = self.reach.sessions() if scheme == "coaps" else None
+        context = await self.network.context(self, side="device", bind=bind, endpoint=self.endpoint, sessions=sessions)
         self.boots += 1
-        self.updater.requester = requester = Requester(context, self.timers)
+        self.updater.requester = requester = Requester(context, self.timers, scheme)
         self.operations = Operations(self._instances(), lwm2m=self.options.lwm2m, attributes=self.attributes)
         self.registration = self.with_faults(Registration)(
             self.server, requester, self.options, self.flash.settings, self.operations, self._happened
@@ -160,6 +169,8 @@ class LwM2MClient:
             await cancel(*self._tasks)
             self._tasks.clear()
             self.observations.forget()
+            if sessions is not None and not self._leaves:
+                sessions.close(alert=False)  # a restart says nothing to anybody
             await context.shutdown()
 
     def with_faults(self, part: type[T]) -> type[T]:
@@ -192,6 +203,7 @@ class LwM2MClient:
 
     async def leave(self) -> None:
         """De-register before an orderly end; a server that does not answer is left all the same."""
+        self._leaves = True
         with contextlib.suppress(NoAnswer):
             await self.registration.deregister()
 
@@ -246,7 +258,11 @@ class LwM2MClient:
 
     def schemes(self) -> tuple[str, ...]:
         """Schemes of a Package URI that can be fetched on this network."""
-        return self.network.schemes
+        return self.reach.schemes
+
+    def requester(self, scheme: str, own: Requester) -> AbstractAsyncContextManager[Requester]:
+        """Who sends requests to URIs of a scheme of CoAP."""
+        return self.reach.requester(scheme, own)
 
     def server_is_local(self) -> bool:
         """Whether the server's host is this machine, or in a network that only its members reach."""

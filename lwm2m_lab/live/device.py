@@ -14,11 +14,13 @@ from typing import Any, TypeVar
 
 from lwm2m_lab.errors import BadInput, LabError
 from lwm2m_lab.live.client import Happening, LwM2MClient
+from lwm2m_lab.live.credentials import VARIABLE, Credentials
 from lwm2m_lab.live.flash import StateFile
 from lwm2m_lab.live.network import Address, LoopbackNetwork
 from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.requests import Timers, cancel, end_loop
 from lwm2m_lab.live.run import capture_of
+from lwm2m_lab.live.secure import need_dtls
 from lwm2m_lab.spec.objects import State, UpdateResult
 from lwm2m_lab.trace.capture import Capture
 
@@ -39,9 +41,11 @@ class Device:
     options : DeviceOptions, optional
         What it is like.
     server : str
-        The LwM2M server, ``coap://127.0.0.1:5683``.
+        The LwM2M server, ``coap://127.0.0.1:5683`` or ``coaps://127.0.0.1``.
     bind : (str, int)
         Own address and port. Loopback unless told; port 0 takes a free one, and another one after each reboot.
+    credentials : Credentials, optional
+        Who the device is to DTLS, for ``coaps``; without it what the environment says (``LWM2M_LAB_PSK``).
     state : path, optional
         A file in which state, result and package outlive the process.
     timers : Timers, optional
@@ -52,7 +56,7 @@ class Device:
     Raises
     ------
     BadInput
-        For a server that is no ``coap`` URI, or a state file that is none.
+        For a server that is no such URI, coaps without credentials or without DTLSSocket, a state file that is none.
 
     Examples
     --------
@@ -67,11 +71,14 @@ class Device:
         *,
         server: str = "coap://127.0.0.1:5683",
         bind: Address = ("127.0.0.1", 0),
+        credentials: Credentials | None = None,
         state: str | os.PathLike[str] | None = None,
         timers: Timers | None = None,
         told: Callable[[Happening], None] = lambda _: None,
     ) -> None:
         self.options, self.server = options or DeviceOptions(), _checked(server)
+        self._credentials = credentials or Credentials.from_environment()
+        _check_credentials(self.server, self._credentials)
         self._network = LoopbackNetwork(most=MOST_SIGHTINGS)
         store = None if state is None else StateFile(pathlib.Path(state))
         self._client = LwM2MClient(
@@ -80,6 +87,7 @@ class Device:
             server=self.server,
             bind=bind,
             timers=timers or Timers(),
+            credentials=self._credentials,
             store=store,
             told=self._heard,
         )
@@ -247,8 +255,12 @@ class Device:
         return None if response is None else str(response.code.dotted)
 
     def capture(self) -> Capture:
-        """What has passed the device's socket so far; the tap needs no privilege."""
-        return capture_of(list(self._network.sightings), name=self.endpoint)
+        """What has passed the device's socket so far, DTLS opened with its key; the tap needs no privilege.
+
+        The file that `Capture.save` writes keeps the encrypted datagrams, and no key.
+        """
+        psk = None if self._credentials is None else self._credentials.for_reading()
+        return capture_of(list(self._network.sightings), name=self.endpoint, psk=psk)
 
     def _within(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run something on the device's loop."""
@@ -269,9 +281,20 @@ def _checked(server: str) -> str:
     """The URI of a server."""
     try:
         parts = urllib.parse.urlsplit(server)
-        good = parts.scheme == "coap" and bool(parts.hostname) and parts.path in ("", "/") and parts.port != 0
+        place = bool(parts.hostname) and parts.path in ("", "/") and parts.port != 0
+        good = place and parts.scheme in ("coap", "coaps")
     except ValueError:
         good = False
     if not good:
-        raise BadInput(f"server is {server!r}; a URI such as coap://127.0.0.1:5683 is expected")
-    return server.rstrip("/")
+        raise BadInput(f"server is {server!r}; a URI such as coaps://127.0.0.1 or coap://127.0.0.1:5683 is expected")
+    return parts._replace(path="").geturl()
+
+
+def _check_credentials(server: str, credentials: Credentials | None) -> None:
+    """Whether the server can be spoken to with them."""
+    if credentials is not None:
+        credentials.own()
+    if server.startswith("coaps:"):
+        need_dtls()
+        if credentials is None:
+            raise BadInput(f"there is no key for {server}; a file of mode 600 or {VARIABLE} with ID:HEX is expected")

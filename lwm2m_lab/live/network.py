@@ -75,7 +75,7 @@ class Network(Protocol):
     """What a device, a server and a repository need of a network."""
 
     sightings: list[Sighting]
-    #: Schemes of a URI that a device can fetch from here.
+    #: Schemes of a URI that a device can fetch from here, if it has what they need.
     schemes: tuple[str, ...]
 
     def new_loop(self) -> asyncio.AbstractEventLoop:
@@ -347,7 +347,7 @@ class LoopbackNetwork:
         Sightings that are kept, the latest ones; without it all of them.
     """
 
-    schemes: tuple[str, ...] = ("coap", "http", "https")
+    schemes: tuple[str, ...] = ("coap", "coaps", "http", "https", "coap+tcp")
 
     def __init__(self, *, most: int | None = None) -> None:
         self.sightings: list[Sighting] = []

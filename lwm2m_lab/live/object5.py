@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 from aiocoap.numbers.codes import Code
@@ -57,6 +58,9 @@ class Host(Protocol):
 
     def schemes(self) -> tuple[str, ...]:
         """Schemes of a Package URI that the device can fetch."""
+
+    def requester(self, scheme: str, own: Requester) -> AbstractAsyncContextManager[Requester]:
+        """Who sends requests to URIs of a scheme of CoAP."""
 
     def server_is_local(self) -> bool:
         """Whether the server lives in a network that only its members reach."""

@@ -10,14 +10,14 @@ from aiocoap.numbers.codes import Code
 
 from lwm2m_lab.live import blockwise
 from lwm2m_lab.live.push import Push
-from lwm2m_lab.live.requests import NoAnswer, UnknownHost
+from lwm2m_lab.live.requests import COAPS_PORT, NoAnswer, UnknownHost
 from lwm2m_lab.live.tree import Refusal
 from lwm2m_lab.live.web import NotServed, fetch_by_http
 from lwm2m_lab.spec.firmware import Event
 from lwm2m_lab.spec.objects import State
 
 #: Ports of the schemes where a URI names none.
-PORTS = {"coap": 5683, "http": 80, "https": 443}
+PORTS = {"coap": 5683, "coaps": COAPS_PORT, "coap+tcp": 5683, "http": 80, "https": 443}
 
 __all__ = ["Pull", "is_local"]
 
@@ -97,16 +97,18 @@ class Pull(Push):
     async def _fetch_once(self, uri: str, partial: blockwise.Partial) -> bytes:
         """The body, or the rest of it, by the protocol of the URI."""
         assert self.requester is not None
-        if not uri.lower().startswith("coap:"):
+        scheme = uri.partition(":")[0].lower()
+        if scheme in ("http", "https"):
             return await fetch_by_http(uri, limit=self.receiver.limit, partial=partial)
-        fetched = await blockwise.fetch_blocks(
-            self.requester,
-            uri,
-            block_size=self.options.block_size,
-            limit=self.receiver.limit,
-            partial=partial,
-            progress=self._fetched,
-        )
+        async with self.host.requester(scheme, self.requester) as requester:
+            fetched = await blockwise.fetch_blocks(
+                requester,
+                uri,
+                block_size=self.options.block_size,
+                limit=self.receiver.limit,
+                partial=partial,
+                progress=self._fetched,
+            )
         return fetched.body
 
     def new_partial(self) -> blockwise.Partial:

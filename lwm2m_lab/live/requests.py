@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import urllib.parse
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from aiocoap.numbers.optionnumbers import OptionNumber
 from lwm2m_lab.errors import BadInput, LabError
 
 __all__ = [
+    "COAPS_PORT",
     "NoAnswer",
     "Requester",
     "Timers",
@@ -30,6 +32,10 @@ __all__ = [
     "text_of",
     "unknown_critical",
 ]
+
+
+#: Port of coaps where a URI names none (RFC 7252, 6.2).
+COAPS_PORT = 5684
 
 
 class NoAnswer(LabError):
@@ -86,16 +92,25 @@ class Timers:
 
 @dataclass(frozen=True)
 class Requester:
-    """Sends requests from one context with one set of timers."""
+    """Sends requests from one context with one set of timers.
+
+    Attributes
+    ----------
+    context : aiocoap.Context
+    timers : Timers
+    scheme : {"coap", "coaps", "coap+tcp"}
+        What the context's socket speaks, and so the scheme of every URI that can be asked through it.
+    """
 
     context: aiocoap.Context
     timers: Timers
+    scheme: str = "coap"
 
     def message(self, code: Code, *, to: Any, path: str = "", payload: bytes = b"", **options: Any) -> aiocoap.Message:
         """A request, confirmable; `to` is an aiocoap remote or a URI, `options` are aiocoap's names."""
         message = aiocoap.Message(code=code, payload=payload, transport_tuning=self.timers.tuning())
         if isinstance(to, str):
-            message.set_request_uri(to)
+            message.set_request_uri(self._as_aiocoap_knows_it(to))
         else:
             message.remote = to
         if path:
@@ -105,8 +120,18 @@ class Requester:
                 setattr(message.opt, name, value)
         return message
 
+    def _as_aiocoap_knows_it(self, uri: str) -> str:
+        """DTLS is beneath aiocoap, which knows ``coap`` alone; nothing meant for one scheme leaves by another."""
+        if uri.partition(":")[0].lower() != self.scheme:
+            raise BadInput(f"{uri[:60]!r} cannot be asked over this socket; a URI {self.scheme}://... is expected")
+        if self.scheme != "coaps":
+            return uri
+        parts = urllib.parse.urlsplit(uri)
+        port = "" if parts.port is not None else f":{COAPS_PORT}"
+        return parts._replace(scheme="coap", netloc=parts.netloc.removesuffix(":") + port).geturl()
+
     async def send(self, message: aiocoap.Message) -> aiocoap.Message:
-        """Send a request and wait for its answer, retransmissions included.
+        """Send a request and wait for its answer, retransmissions included; as long over TCP, which does those itself.
 
         Raises
         ------
@@ -117,10 +142,11 @@ class Requester:
         """
         request = self.context.request(message, handle_blockwise=False)
         try:
-            return await request.response
+            async with asyncio.timeout(self.timers.give_up_after if self.scheme == "coap+tcp" else None):
+                return await request.response
         except (aiocoap.error.ResolutionError, socket.gaierror) as error:
             raise UnknownHost(f"the host of {message.get_request_uri()} has no address") from error
-        except (aiocoap.error.NetworkError, aiocoap.error.LibraryShutdown) as error:
+        except (aiocoap.error.NetworkError, aiocoap.error.LibraryShutdown, TimeoutError) as error:
             raise NoAnswer(
                 f"{message.code} {path_of(message)} got no answer within {self.timers.max_retransmit} retransmissions"
             ) from error

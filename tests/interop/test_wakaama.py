@@ -30,7 +30,7 @@ def test_wakaama_manages_our_device(wakaama: Callable[[int], Wakaama]) -> None:
         server.command("read 0 /5/0/3", CONTENT, "type application/vnd.oma.lwm2m+tlv", "ID: 3 type: Resource Value")
         server.command("read 0 /5/0/0", "4.05")
         server.command("read 0 /7/0/0", "4.04")
-        server.command("disc 0 /5", CONTENT, "</5>,</5/0>,</5/0/0>,</5/0/1>", "</5/0/8>;dim=3,</5/0/9>")
+        server.command("disc 0 /5", CONTENT, "</5>,</5/0>,</5/0/0>,</5/0/1>", "</5/0/8>;dim=4,</5/0/9>")
 
         server.command("write 0 /1/0/1 300", CHANGED, "Client #0 updated", "lifetime: 300 sec")
         server.command("exec 0 /1/0/8", CHANGED, "Client #0 updated")

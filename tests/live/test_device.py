@@ -18,8 +18,10 @@ import lwm2m_lab as lab
 from lwm2m_lab.__main__ import main
 from lwm2m_lab.errors import BadInput, LabError
 from lwm2m_lab.live.client import MAX_TRANSMIT_WAIT
+from lwm2m_lab.live.credentials import Credentials
 from lwm2m_lab.live.network import LoopbackNetwork, free_ports
 from lwm2m_lab.live.requests import NoAnswer, Requester, Timers, end_loop
+from lwm2m_lab.live.secure import Sessions
 from lwm2m_lab.wire.coap import Message, decode, encode
 from tests.live.bench import Bench, LoggingServer, converse
 
@@ -28,10 +30,11 @@ QUICK = {"install_time": 0.1, "reboot_time": 0.1}
 
 
 class Managed:
-    """A server on loopback, and a plain way to ask whoever has registered there."""
+    """A server on loopback, and a plain way to ask whoever has registered there; under DTLS with credentials."""
 
-    def __init__(self, port: int) -> None:
-        self.port, self.uri = port, f"coap://127.0.0.1:{port}"
+    def __init__(self, port: int, credentials: Credentials | None = None) -> None:
+        self.port, self.uri = port, f"{'coaps' if credentials else 'coap'}://127.0.0.1:{port}"
+        self.sessions = Sessions(credentials, opens=False) if credentials else None
         self.network, self.site = LoopbackNetwork(), LoggingServer()
 
     def serve(self, work: Callable[[Bench], Any], *, endpoint: str = "urn:dev:lab-1") -> Any:
@@ -39,7 +42,8 @@ class Managed:
         loop = self.network.new_loop()
 
         async def live() -> Any:
-            context = await self.network.context(self.site, side="server", bind=("127.0.0.1", self.port))
+            bind = ("127.0.0.1", self.port)
+            context = await self.network.context(self.site, side="server", bind=bind, sessions=self.sessions)
             requester = Requester(context, Timers(ack_timeout=0.5))
             try:
                 await asyncio.wait_for(self.site.registration_after(None, endpoint), 20)

@@ -89,8 +89,8 @@ def pulled(uri: str, **options: Any) -> tuple[str, str | None, bytes]:
 
 
 def test_a_pull_by_http(repository: str) -> None:
-    """State 2 with the image's version; /5/0/8 lists CoAP, HTTP and HTTPS."""
-    assert pulled(f"{repository}/fw.bin") == ("2/0", "2.1.0", bytes.fromhex("880809 410000 410102 410203"))
+    """State 2 with the image's version; /5/0/8 lists CoAP, HTTP, HTTPS and CoAP over TCP."""
+    assert pulled(f"{repository}/fw.bin") == ("2/0", "2.1.0", bytes.fromhex("88080c 410000 410102 410203 410304"))
 
 
 @pytest.mark.parametrize(("changes", "version"), [(False, "2.1.0"), (True, "2.2.0")])
