@@ -19,7 +19,7 @@ __all__ = ["STAGED", "staged_case"]
 
 NIGHT = 86_400.0
 #: Seconds of the outage of the last case, and when its file is replaced: in block 120, and while nobody looks.
-CUT, REPLACED_AT = (12.55, 132.55), 60.0
+CUT, REPLACED_AT = (12.65, 132.65), 60.0
 
 
 def nightly() -> tuple[Capture, ...]:
@@ -59,8 +59,7 @@ def parallel() -> tuple[Capture, ...]:
             path=f"/{name}.bin",
             device=DeviceOptions(endpoint=f"urn:dev:twin-{name}"),
             server=ServerOptions(block_size=512),
-            # The first boot takes the next port.
-            addresses=Addresses(("192.0.2.2", port - 1), SIMULATED.server, SIMULATED.repository),
+            addresses=Addresses(("192.0.2.2", port), SIMULATED.server, SIMULATED.repository),
             seed=ord(name),
         )
         runs.append((start, stage.run()))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lwm2m_lab.show.blocks import BlockExplorer, block_explorer
     from lwm2m_lab.show.chart import version_chart
+    from lwm2m_lab.show.clinic.card import CaseCard, case_card
+    from lwm2m_lab.show.clinic.cases import Case, case
     from lwm2m_lab.show.diagram import state_diagram
     from lwm2m_lab.show.exercises import check
     from lwm2m_lab.show.scene import rungs
@@ -17,8 +19,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BlockExplorer": "blocks",
+    "Case": "clinic.cases",
+    "CaseCard": "clinic.card",
     "Stepper": "stepping",
     "block_explorer": "blocks",
+    "case": "clinic.cases",
+    "case_card": "clinic.card",
     "check": "exercises",
     "ladder": "sequence",
     "png_bytes": "style",
@@ -31,8 +37,12 @@ _HOMES = {
 
 __all__ = [
     "BlockExplorer",
+    "Case",
+    "CaseCard",
     "Stepper",
     "block_explorer",
+    "case",
+    "case_card",
     "check",
     "ladder",
     "png_bytes",

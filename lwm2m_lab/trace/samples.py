@@ -126,7 +126,7 @@ SAMPLES: tuple[Sample, ...] = (
     Sample(
         "coaps-pull-rest",
         "lab-coaps-pull-rest.pcapng",
-        "d45952e6db20b8cbe351328e5826709c31c903939719a595e1a3adfc41e80a24",
+        "7c233a2cfe34efd1905594b2dc38022d95fb61c0ce224682bfc99619f617603c",
         _WRITTEN,
         _REPOSITORY,
         "a download over coaps rests an hour behind a NAT: another port, no Connection ID, silence, a new handshake",
@@ -134,7 +134,7 @@ SAMPLES: tuple[Sample, ...] = (
     Sample(
         "coaps-pull-rest-cid",
         "lab-coaps-pull-rest-cid.pcapng",
-        "33daa0c773c1d52b0c3a40921a09a55af0c98b14f143d86d11f15952612250c4",
+        "defa88245968d23217aae474baf3af826cbbe2ce063d1e191537c9ccf0776bae",
         _WRITTEN,
         _REPOSITORY,
         "the same with a Connection ID: the session is found by it, and the download goes on",

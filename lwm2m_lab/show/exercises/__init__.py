@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.show.exercises import lesson_01, lesson_02, lesson_04, lesson_07
+from lwm2m_lab.show.exercises import lesson_01, lesson_02, lesson_04, lesson_07, lesson_08
 from lwm2m_lab.show.exercises.judging import Exercise, Feedback
 
 __all__ = ["EXERCISES", "Exercise", "Feedback", "check"]
@@ -19,6 +19,7 @@ EXERCISES: dict[str, Exercise] = {
     **lesson_02.EXERCISES,
     **lesson_04.EXERCISES,
     **lesson_07.EXERCISES,
+    **lesson_08.EXERCISES,
 }
 
 #: How often each exercise was tried: each try shows the next hint.
@@ -53,6 +54,6 @@ def check(name: str, answer: Any) -> Feedback:
     missing = exercise.judge(answer)
     if not missing:
         _tries.pop(name, None)
-        return Feedback(True, exercise.praise)
+        return Feedback(True, exercise.praise if isinstance(exercise.praise, str) else exercise.praise())
     tried = _tries[name] = _tries.get(name, -1) + 1
     return Feedback(False, f"{missing} Hint: {exercise.hints[min(tried, len(exercise.hints) - 1)]}")

@@ -33,13 +33,13 @@ class Exercise:
         Takes the answer; returns "" where it is right, else what is missing.
     hints : tuple of str
         From gentle to plain.
-    praise : str
-        What follows from the right answer.
+    praise : str or callable
+        What follows from the right answer; what has to be computed is when it is asked for.
     """
 
     judge: Callable[[Any], str]
     hints: tuple[str, ...]
-    praise: str
+    praise: str | Callable[[], str]
 
 
 def number(answer: Any, right: int, what: str) -> str:
