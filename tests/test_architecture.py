@@ -20,6 +20,7 @@ MAY_USE = {
     "show": {"errors", "files", "spec", "wire", "trace", "live"},
 }
 ONLY_IN = {"aiocoap": {"live"}, "pandas": {"trace", "show"}, "matplotlib": {"show"}, "ipywidgets": {"show"}}
+HEAVY = ("pandas", "pyarrow", "matplotlib", "aiocoap", "asyncio", "cryptography", "ipywidgets")
 DOORS = {"plot", "ladder", "report", "explore", "_repr_html_"}
 
 
@@ -75,6 +76,20 @@ def test_importing_the_lab_is_cheap() -> None:
     code = (
         "import sys, lwm2m_lab, lwm2m_lab.wire, lwm2m_lab.__main__\n"
         "print([name for name in ('pandas', 'matplotlib', 'aiocoap', 'ipywidgets') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", ["explain", "triage", "check", "messages"])
+def test_a_command_imports_what_it_needs(command: str) -> None:
+    """A small capture is explained before pandas would be imported; keys are for DTLS, loops for runs."""
+    code = (
+        "import contextlib, io, sys, lwm2m_lab.__main__\n"
+        "from lwm2m_lab.trace.samples import path_of\n"
+        "with contextlib.redirect_stdout(io.StringIO()):\n"
+        f"    lwm2m_lab.__main__.main([{command!r}, str(path_of('anjay-push-256-ok'))])\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -185,7 +185,7 @@ def _progress(ax: Axes, capture: Capture, name: str) -> None:
     """Bytes of the image by time, and what was sent again."""
     ax.set_ylabel("image, kB", color=COLOURS["event"])
     wanted = {at for one in capture._updates if one.endpoint == name for at in one.evidence.exchanges}
-    blocks = capture._blocks
+    blocks = pd.DataFrame(capture._blocks)
     blocks = blocks[blocks["_exchange"].isin(wanted)].sort_values("time")
     if not len(blocks):
         _say(ax, "no block of an image seen")

@@ -204,10 +204,8 @@ def _downloads(capture: Capture, update: Update) -> list[tuple[str, str]]:
     """Who asked whom for the image of a pull."""
     if update.delivery != "pull" or not update.evidence.exchanges:
         return []
-    asked = capture._wired.take(np.array(update.evidence.exchanges, np.int64))
-    addresses = capture.columns.categories["src"]
-    pairs = asked[asked["_code"] == _GET][["_src", "_dst"]].drop_duplicates()
-    return [(addresses[source], addresses[target]) for source, target in pairs.itertuples(index=False)]
+    asked = capture.rows("exchanges", np.array(update.evidence.exchanges, np.int64)).where(_code=_GET)
+    return list(dict.fromkeys(asked.each("src", "dst")))
 
 
 def _lifelines(capture: Capture) -> list[str]:
@@ -216,9 +214,9 @@ def _lifelines(capture: Capture) -> list[str]:
     names: dict[str, str] = {}
     for endpoint, address in capture.registrations[["endpoint", "address"]].itertuples(index=False):
         names[address] = endpoint
-    registering = {code for code, path in enumerate(paths) if path == "/rd" or path.startswith("/rd/")}
+    registering = [code for code, path in enumerate(paths) if path == "/rd" or path.startswith("/rd/")]
     table = capture._wired
-    for target in table[table["_path"].isin(registering)]["_dst"].unique().tolist():
+    for target in np.unique(table["_dst"][np.isin(table["_path"], registering)]).tolist():
         names.setdefault(addresses[target], "server")
     for update in capture._updates:
         for source, target in _downloads(capture, update):
@@ -232,7 +230,7 @@ def copies_of(capture: Capture, blocks: pd.DataFrame) -> list[tuple[float, int]]
     columns, found = capture.columns, []
     candidates = np.nonzero(_scene(capture).again)[0]
     identity = np.stack([columns[name][candidates] for name in _IDENTITY], axis=1)
-    asked = capture._wired["_row"].to_numpy()
+    asked = capture._wired["_row"]
     for exchange, offset, copies in blocks[blocks["copies"] > 1][["_exchange", "offset", "copies"]].to_numpy().tolist():
         row = int(asked[int(exchange)])
         same = (identity == [columns[name][row] for name in _IDENTITY]).all(axis=1) & (candidates > row)

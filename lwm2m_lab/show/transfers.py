@@ -74,7 +74,7 @@ def _title(table: pd.DataFrame, bodies: int) -> str:
 def _draw_body(ax: Axes, capture: Capture, body: pd.DataFrame) -> None:
     """The attempts at one body."""
     first = body.iloc[0]
-    every = capture._blocks
+    every = pd.DataFrame(capture._blocks)
     for number, transfer in enumerate(body["transfer"].tolist()):
         blocks = every[every["transfer"] == transfer].sort_values("frame", kind="stable")
         colour = COLOURS[_ATTEMPTS[number % len(_ATTEMPTS)]]

@@ -27,17 +27,13 @@ def _events(capture: Capture, endpoint: str | None) -> dict[Key, Event]:
     """What changes something or carries the image: frame, time, answer and copies of each, by what it is."""
     if endpoint is None:
         return {}
-    wired = capture._wired
     mine = [at for one in capture._updates if one.endpoint == endpoint for at in one.evidence.exchanges]
     positions = np.union1d(capture.of("exchanges", endpoint).index, np.array(mine, np.int64))
     paths, codes = [*capture.columns.categories["uri_path"], ""], capture.columns.categories["code"]
     counts: Counter[tuple[str, str, int]] = Counter()
     found: dict[Key, Event] = {}
     names = ("_code", "_path", "block1_num", "block2_num", "frame", "time", "response_code", "_copies")
-    table = wired.iloc[positions]
-    for code, path, push, pull, frame, time, answer, copies in zip(
-        *(table[name].tolist() for name in names), strict=True
-    ):
+    for code, path, push, pull, frame, time, answer, copies in capture.rows("exchanges", positions).each(*names):
         name = paths[path]
         if code in (_GET, _FETCH) and name[1:].split("/", 1)[0].isdecimal():
             continue

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import numpy as np
-import pandas as pd
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.files import write_beside
@@ -22,6 +21,7 @@ from lwm2m_lab.wire.keyring import PreSharedKeys
 from lwm2m_lab.wire.text import printable
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from lwm2m_lab.trace.findings.registry import Finding, Rule
@@ -110,6 +110,8 @@ class Capture(HandedOn):
     @property
     def updates(self) -> pd.DataFrame:
         """One row an update, in the words of the contract."""
+        import pandas as pd
+
         from lwm2m_lab.trace.updates import UPDATE_FIELDS
 
         return pd.DataFrame([one.to_dict() for one in self._updates], columns=list(UPDATE_FIELDS))
@@ -152,6 +154,8 @@ class Capture(HandedOn):
         >>> read("coaps-pull-rest").dtls_records["kind"].iloc[:2].tolist()
         ['ClientHello', 'HelloVerifyRequest']
         """
+        import pandas as pd
+
         from lwm2m_lab.wire.dtls_records import DtlsRecord, dtls_records
 
         agreed = {cid for one in self.columns.sessions for cid in (one.client_cid, one.server_cid) if cid}

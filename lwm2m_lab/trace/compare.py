@@ -220,15 +220,15 @@ def _pairs(a: Capture, b: Capture) -> list[tuple[str | None, str | None]]:
 
 def _endpoints(capture: Capture) -> list[str]:
     """Endpoints with a name; where there is none, whoever there is."""
-    seen = list(dict.fromkeys(capture._wired["endpoint"])) if capture.columns.rows else []
-    named = set(capture.registrations["endpoint"]) | {one.endpoint for one in capture._updates} if seen else set()
+    seen = list(dict.fromkeys(capture._wired["endpoint"].tolist())) if capture.columns.rows else []
+    named = {one["endpoint"] for one in capture._registered} | {one.endpoint for one in capture._updates}
     return [name for name in seen if name in named] or seen
 
 
 def _zero(capture: Capture, endpoint: str | None) -> float:
     """Seconds at which the first update of an endpoint begins; 0 without one."""
     positions = [one.evidence.exchanges[0] for one in capture._updates if one.endpoint == endpoint]
-    return float(capture._wired["time"].iat[positions[0]]) if positions else 0.0
+    return float(capture._wired["time"][positions[0]]) if positions else 0.0
 
 
 def _difference(

@@ -169,10 +169,11 @@ def _rows(update: Update) -> tuple[Ints, NDArray[np.bool_]]:
     capture = update.capture
     columns, wired = capture.columns, capture._wired
     frame = columns["frame"]
-    own = (wired["endpoint"] == update.endpoint).to_numpy() & wired["frame"].between(*update.frames).to_numpy()
+    first, last = update.frames
+    own = (wired["endpoint"] == update.endpoint) & (wired["frame"] >= first) & (wired["frame"] <= last)
     positions = np.union1d(np.nonzero(own)[0], np.array(update.evidence.exchanges, np.int64))
     device = np.zeros(len(columns.categories["src"]), bool)
-    device[wired["_device"].to_numpy()[positions]] = True
+    device[wired["_device"][positions]] = True
     within = (frame >= update.frames[0]) & (frame <= update.frames[1])
     src, dst = columns["src"], columns["dst"]
     rows = np.nonzero(within & (device[src] | device[dst]))[0]

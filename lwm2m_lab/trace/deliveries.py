@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -28,6 +28,8 @@ __all__ = ["build_deliveries"]
 _POST, _PUT, _IPATCH = 2, 3, 7
 PACKAGE, PACKAGE_URI = "/5/0/0", "/5/0/1"
 RESET_VALUES = (b"\0", b"")
+#: Update Results that end a delivery badly.
+_BAD_RESULTS = range(2, 11)
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,15 @@ def build_deliveries(capture: Capture) -> list[Delivery]:
 
 def _endings(capture: Capture) -> dict[str, list[int]]:
     """Frames in which a device reports that a delivery has ended badly, by endpoint."""
-    timeline = capture.timeline
-    chosen = timeline[(timeline["path"] == "/5/0/5") & timeline["value"].isin([2, 3, 4, 5, 6, 7, 8, 9, 10])]
-    # An old result that is read again ends nothing: only its first sighting does.
-    changed = chosen[chosen.groupby("endpoint")["value"].shift() != chosen["value"]] if len(chosen) else chosen
-    return {str(name): group["frame"].tolist() for name, group in changed.groupby("endpoint")}
+    found: dict[str, list[int]] = {}
+    last: dict[str, Any] = {}
+    for endpoint, frame, value in capture.rows("timeline").where(path="/5/0/5").each("endpoint", "frame", "value"):
+        if value in _BAD_RESULTS:
+            # An old result that is read again ends nothing: only its first sighting does.
+            if last.get(endpoint) != value:
+                found.setdefault(endpoint, []).append(frame)
+            last[endpoint] = value
+    return found
 
 
 # ---------------------------------------------------------------- the Writes

@@ -6,59 +6,60 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from lwm2m_lab.spec.objects import OBJECT_VERSION_OF_LWM2M
+from lwm2m_lab.trace.exchanges import Table
 from lwm2m_lab.trace.peers import ends
 from lwm2m_lab.wire import Columns, coap, links
 
-__all__ = ["REGISTRATION_COLUMNS", "build_registrations", "device_of", "name_endpoints", "owners"]
+__all__ = ["REGISTRATION_COLUMNS", "Registration", "build_registrations", "device_of", "name_endpoints", "owners"]
 
 REGISTRATION_COLUMNS = (
     "frame", "time", "endpoint", "address", "operation", "accepted", "lifetime", "lwm2m", "binding",
     "object3_version", "object5_version", "declared",
 )  # fmt: skip
 Ints = NDArray[np.int64]
+#: One request to /rd, or to the location of a registration, by the names of the columns.
+Registration = dict[str, Any]
 _POST, _DELETE, _CONTINUE = 2, 4, 95
 #: Bytes of links that a Register may have.
 MOST_LINKS = 1 << 20
 
 
-def build_registrations(columns: Columns, exchanges: pd.DataFrame) -> pd.DataFrame:
-    """One row a Register, Update or De-register.
+def build_registrations(columns: Columns, exchanges: Table) -> list[Registration]:
+    """Each Register, Update and De-register.
 
     The object versions are those declared in the links (``</5>;ver=1.1``), else what ``lwm2m=`` stands for;
     ``declared`` says whether Object 5's was declared.
     """
-    paths, path = columns.categories["uri_path"], exchanges["_path"].to_numpy()
-    code = exchanges["_code"].to_numpy()
+    paths, path, code = columns.categories["uri_path"], exchanges["_path"], exchanges["_code"]
     registers = np.nonzero((path == _number(paths, "/rd")) & (code == _POST))[0].tolist()
-    locations = {at: _location(columns, int(exchanges["_response"].iat[at])) for at in registers}
+    locations = {at: _location(columns, int(exchanges["_response"][at])) for at in registers}
     brought = set(locations.values()) - {""}
     known = [number for number, name in enumerate(paths) if name.startswith("/rd/") or name in brought]
     later = np.nonzero(np.isin(path, known) & np.isin(code, (_POST, _DELETE)))[0].tolist()
-    rows: list[dict[str, Any]] = []
+    rows: list[Registration] = []
     links_of: dict[tuple[int, int, int], bytes] = {}
     for at in sorted({*registers, *later}):
         # The links of a long Register come in blocks; only the last one is answered 2.01.
-        sender = (int(exchanges["_src"].iat[at]), int(exchanges["_dst"].iat[at]), int(exchanges["_query"].iat[at]))
-        body = links_of.pop(sender, b"") + columns.payload(int(exchanges["_row"].iat[at]))
-        if exchanges["_response_code"].iat[at] == _CONTINUE and len(body) < MOST_LINKS:
+        sender = (int(exchanges["_src"][at]), int(exchanges["_dst"][at]), int(exchanges["_query"][at]))
+        body = links_of.pop(sender, b"") + columns.payload(int(exchanges["_row"][at]))
+        if exchanges["_response_code"][at] == _CONTINUE and len(body) < MOST_LINKS:
             links_of[sender] = body
             continue
         row = _registration(columns, exchanges, at, body)
         place = locations[at] if at in locations else paths[int(path[at])]
         rows.append({**row, "_location": (sender[1], place) if place else None})
     _name(rows)
-    return pd.DataFrame(rows, columns=list(REGISTRATION_COLUMNS))
+    return rows
 
 
 def _number(paths: list[str], name: str) -> int:
     return paths.index(name) if name in paths else -2
 
 
-def _name(rows: list[dict[str, Any]]) -> None:
+def _name(rows: list[Registration]) -> None:
     """Say whose each row is: by ``ep=``, else by the location, else by who registered from that address before.
 
     A location is known from the Register that brought it, an earlier one or, where it has but one name in the whole
@@ -92,9 +93,9 @@ def _name(rows: list[dict[str, Any]]) -> None:
             row["endpoint"] = only or (address if place is None else began.setdefault(place, address))
 
 
-def _registration(columns: Columns, exchanges: pd.DataFrame, at: int, links_body: bytes) -> dict[str, Any]:
+def _registration(columns: Columns, exchanges: Table, at: int, links_body: bytes) -> Registration:
     """What one request to /rd, or to the location of a registration, says."""
-    request, response = int(exchanges["_row"].iat[at]), int(exchanges["_response"].iat[at])
+    request, response = int(exchanges["_row"][at]), int(exchanges["_response"][at])
     is_register = columns.text("uri_path", request) == "/rd"
     query = dict(item.partition("=")[::2] for item in (columns.text("uri_query", request) or "").split("&"))
     answered = None if response < 0 else columns.text("code", response)
@@ -102,11 +103,11 @@ def _registration(columns: Columns, exchanges: pd.DataFrame, at: int, links_body
     versions, declared = _object_versions(links_body, lwm2m)
     operation = "register" if is_register else "update"
     return {
-        "frame": int(exchanges["frame"].iat[at]),
-        "time": float(exchanges["time"].iat[at]),
+        "frame": int(exchanges["frame"][at]),
+        "time": float(exchanges["time"][at]),
         "endpoint": query.get("ep") or None,
-        "address": columns.categories["src"][exchanges["_src"].iat[at]],
-        "operation": "deregister" if exchanges["_code"].iat[at] == _DELETE else operation,
+        "address": columns.categories["src"][exchanges["_src"][at]],
+        "operation": "deregister" if exchanges["_code"][at] == _DELETE else operation,
         "accepted": None if answered is None else answered.startswith("2."),
         "lifetime": int(query["lt"]) if query.get("lt", "").isdecimal() else None,
         "lwm2m": lwm2m,
@@ -141,15 +142,15 @@ def _object_versions(payload: bytes, lwm2m: str | None) -> tuple[dict[int, str],
     return versions, declared
 
 
-def device_of(columns: Columns, exchanges: pd.DataFrame) -> Ints:
+def device_of(columns: Columns, exchanges: Table) -> Ints:
     """Address code of the device in each exchange.
 
     Who is asked for ``/5/0/3`` is the device, whoever asks for anything else (``/rd``, ``/dp``, a file) too.
     """
     managed = np.array([_is_managed(path) for path in columns.categories["uri_path"]] + [False])
-    path = exchanges["_path"].to_numpy()
+    path = exchanges["_path"]
     # Composite operations go to the root, with the paths in the payload.
-    composite = (path < 0) & np.isin(exchanges["_code"].to_numpy(), (5, 7))
+    composite = (path < 0) & np.isin(exchanges["_code"], (5, 7))
     asked = managed[path] | composite
     device: Ints = np.where(asked, exchanges["_dst"], exchanges["_src"]).astype(np.int64)
     return device
@@ -160,34 +161,35 @@ def _is_managed(path: str) -> bool:
     return first.isdecimal()
 
 
-def name_endpoints(columns: Columns, exchanges: pd.DataFrame, registrations: pd.DataFrame) -> list[str]:
+def name_endpoints(columns: Columns, exchanges: Table, registrations: list[Registration]) -> NDArray[np.object_]:
     """The endpoint of each exchange: who registered from that address last, else who did so first, else the address.
 
     In a DTLS session it is who registered in that session, wherever it went from there; where nobody did, who
     registered elsewhere under the same PSK identity, or the identity itself.
     """
     addresses = columns.categories["src"]
-    device, time = exchanges["_device"].to_numpy(), exchanges["time"].to_numpy()
-    session = columns.session[exchanges["_row"].to_numpy()].astype(np.int64)
+    device, time = exchanges["_device"], exchanges["time"]
+    session = columns.session[exchanges["_row"]].astype(np.int64)
     told: dict[int, tuple[list[float], list[str]]] = {}
-    at_frame = dict(zip(exchanges["frame"].tolist(), zip(device.tolist(), session.tolist(), strict=True), strict=True))
-    for row in registrations.itertuples():
-        if row.endpoint != row.address and row.operation != "deregister":
+    for one in registrations:
+        if one["endpoint"] != one["address"] and one["operation"] != "deregister":
+            at = int(np.searchsorted(exchanges["frame"], one["frame"]))
             # A registration before a selected part is none of its exchanges.
-            address, within = at_frame.get(row.frame) or (addresses.index(row.address), -1)
+            here = at < len(device) and exchanges["frame"][at] == one["frame"]
+            address, within = (int(device[at]), int(session[at])) if here else (addresses.index(one["address"]), -1)
             for place in (address, _place(within)) if within >= 0 else (address,):
                 times, names = told.setdefault(place, ([], []))
-                times.append(float(row.time))
-                names.append(str(row.endpoint))
+                times.append(one["time"])
+                names.append(one["endpoint"])
     named = np.array([*addresses, None], object)[device]
     place = np.where(np.isin(_place(session), list(told)) & (session >= 0), _place(session), device)
-    for number, here in _places(place):
+    for number, those in _places(place):
         if number in told:
             times, names = told[number]
-            at = np.searchsorted(np.array(times), time[here], side="right") - 1
-            named[here] = np.array(names, object)[np.maximum(at, 0)]
+            last = np.searchsorted(np.array(times), time[those], side="right") - 1
+            named[those] = np.array(names, object)[np.maximum(last, 0)]
     _name_by_identity(columns, named, np.where(place < 0, -1, session), told)
-    return [str(name) for name in named]
+    return named
 
 
 def _place(session: Any) -> Any:
@@ -217,19 +219,19 @@ def _name_by_identity(
             named[here] = next(iter(known[identity]), identity)
 
 
-def owners(columns: Columns, exchanges: pd.DataFrame) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
+def owners(columns: Columns, exchanges: Table) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
     """For each message the endpoint that it belongs to, None for none, and whether the device sent it.
 
     A message belongs to whom the last request between the same two addresses belongs to, or the first one, where none
     came before.
     """
     nobody = np.full(columns.rows, None, object)
-    if not len(exchanges):
+    asked = exchanges["_row"]
+    if not len(asked):
         return nobody, np.zeros(columns.rows, bool)
     rows = np.arange(columns.rows)
     src, dst = (one.astype(np.int64) for one in ends(columns))
     _, pair = np.unique(np.minimum(src, dst) << 32 | np.maximum(src, dst), return_inverse=True)
-    asked = exchanges["_row"].to_numpy()
     key = pair[asked] * (columns.rows + 1) + asked
     order = np.argsort(key, kind="stable")
     at = np.searchsorted(key[order], pair * (columns.rows + 1) + rows, side="right") - 1
@@ -237,6 +239,6 @@ def owners(columns: Columns, exchanges: pd.DataFrame) -> tuple[NDArray[np.object
     fits = (at >= 0) & (pair[asked[before]] == pair)
     after = order[np.minimum(at + 1, len(order) - 1)]
     chosen = np.where(fits, before, np.where(pair[asked[after]] == pair, after, -1))
-    endpoint = np.append(exchanges["endpoint"].to_numpy(object), np.array([None], object))
-    sender = src == exchanges["_device"].to_numpy()[np.maximum(chosen, 0)]
+    endpoint = np.append(exchanges["endpoint"], np.array([None], object))
+    sender = src == exchanges["_device"][np.maximum(chosen, 0)]
     return endpoint[chosen], sender & (chosen >= 0)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from lwm2m_lab.trace.peers import ends
@@ -18,10 +17,13 @@ from lwm2m_lab.wire import Columns
 __all__ = [
     "EXCHANGE_COLUMNS",
     "EXCHANGE_LIFETIME",
+    "Table",
+    "alike",
     "build_exchanges",
     "copy_groups",
     "group_codes",
     "last_before",
+    "numbered",
     "seconds",
     "stale_notifications",
 ]  # fmt: skip
@@ -35,6 +37,8 @@ EXCHANGE_COLUMNS = (
 )  # fmt: skip
 
 Ints = NDArray[np.int64]
+#: Columns of one length by their names.
+Table = dict[str, NDArray[Any]]
 
 
 def seconds(columns: Columns) -> NDArray[np.float64]:
@@ -61,6 +65,35 @@ def group_codes(*columns: NDArray[Any]) -> Ints:
         combined = combined * span + (column.astype(np.int64) - lowest)
         room *= span
     return combined
+
+
+def alike(rows: Ints, key: Ints) -> list[Ints]:
+    """The rows of each key together, in the order in which the keys are first seen.
+
+    Examples
+    --------
+    >>> [rows.tolist() for rows in alike(np.array([2, 5, 7]), np.array([9, 1, 9]))]
+    [[2, 7], [5]]
+    """
+    if not len(rows):
+        return []
+    order = np.argsort(key, kind="stable")
+    parts = np.split(rows[order], np.nonzero(np.diff(key[order]))[0] + 1)
+    return sorted(parts, key=lambda part: int(part[0]))
+
+
+def numbered(names: NDArray[np.object_]) -> tuple[Ints, list[Any]]:
+    """A number for each name, counted in the order in which they are first seen, and the names; -1 for None.
+
+    Examples
+    --------
+    >>> numbers, names = numbered(np.array(["b", None, "a", "b"], object))
+    >>> numbers.tolist(), names
+    ([0, -1, 1, 0], ['b', 'a'])
+    """
+    seen: dict[Any, int] = {}
+    numbers = (-1 if name is None else seen.setdefault(name, len(seen)) for name in names.tolist())
+    return np.fromiter(numbers, np.int64, len(names)), list(seen)
 
 
 def first_copies(columns: Columns, rows: Ints) -> tuple[Ints, Ints, Ints]:
@@ -110,14 +143,14 @@ def last_before(request_key: Ints, request_row: Ints, response_key: Ints, respon
     return result[len(request_row) :]
 
 
-def build_exchanges(columns: Columns) -> tuple[pd.DataFrame, pd.DataFrame]:
+def build_exchanges(columns: Columns) -> tuple[Table, Table]:
     """The exchanges, and the further responses that observations brought.
 
     Returns
     -------
-    exchanges : DataFrame
+    exchanges : dict of arrays
         One row a request, copies merged, with integer codes of `columns` in ``_src``, ``_dst``, ``_path`` and so on.
-    notifications : DataFrame
+    notifications : dict of arrays
         One row a notification: ``_row`` and the position of its observation in `exchanges`.
     """
     code, kind = columns["code"], columns["type"]
@@ -147,8 +180,7 @@ def build_exchanges(columns: Columns) -> tuple[pd.DataFrame, pd.DataFrame]:
     at = np.where(matched >= 0, matched, split)
     later = (matched >= 0) & (np.append(first, -1)[at] != responses) & np.append(observed, False)[at]
     # A registration that is renewed with the same token, and its own copies, are no news.
-    notifications = pd.DataFrame({"_row": responses[later], "_exchange": matched[later]})
-    return table, notifications
+    return table, {"_row": responses[later], "_exchange": matched[later]}
 
 
 def _first_responses(matched: Ints, responses: Ints, count: int) -> Ints:
@@ -160,30 +192,28 @@ def _first_responses(matched: Ints, responses: Ints, count: int) -> Ints:
     return first
 
 
-def _table(columns: Columns, requests: Ints, copies: Ints) -> pd.DataFrame:
+def _table(columns: Columns, requests: Ints, copies: Ints) -> Table:
     time, (src, dst) = seconds(columns), ends(columns)
-    table = pd.DataFrame(
-        {
-            "frame": columns["frame"][requests],
-            "time": time[requests],
-            "_row": requests,
-            "_src": src[requests],
-            "_dst": dst[requests],
-            "_code": columns["code"][requests],
-            "_type": columns["type"][requests],
-            "_path": columns["uri_path"][requests],
-            "_query": columns["uri_query"][requests],
-            "_token": columns["token"][requests],
-            "_copies": copies,
-        }
-    )
+    table: Table = {
+        "frame": columns["frame"][requests],
+        "time": time[requests],
+        "_row": requests,
+        "_src": src[requests],
+        "_dst": dst[requests],
+        "_code": columns["code"][requests],
+        "_type": columns["type"][requests],
+        "_path": columns["uri_path"][requests],
+        "_query": columns["uri_query"][requests],
+        "_token": columns["token"][requests],
+        "_copies": copies,
+    }
     for name in ("mid", "observe", "block1_num", "block2_num", "content_format", "accept", "size1"):
         table[name] = columns[name][requests]
     table["retransmissions"] = np.where(table["_type"] == 0, copies - 1, 0)
     return table
 
 
-def _add_responses(table: pd.DataFrame, columns: Columns, first: Ints, answers: Ints, responses: Ints) -> None:
+def _add_responses(table: Table, columns: Columns, first: Ints, answers: Ints, responses: Ints) -> None:
     """Columns of the response, and how often it was repeated."""
     there = first >= 0
     row = np.maximum(first, 0)

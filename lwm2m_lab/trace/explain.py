@@ -9,8 +9,6 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.files import write_beside
 from lwm2m_lab.trace.capture import Capture, read
@@ -178,6 +176,8 @@ def _findings_html(chains: list[tuple[int, Finding]]) -> str:
         }
         for depth, one in chains
     ]
+    import pandas as pd
+
     with pd.option_context("display.max_colwidth", None):
         return str(pd.DataFrame(rows).to_html(index=False, escape=True, border=0))
 

@@ -8,14 +8,14 @@ import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-import pandas as pd
-
 from lwm2m_lab.files import moved_into_place
 from lwm2m_lab.trace.selection import Moment, selected_rows
 from lwm2m_lab.trace.tables import Tables
 from lwm2m_lab.wire.annotate import annotated_chunks
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from lwm2m_lab.show.explorer import Explorer
     from lwm2m_lab.trace.capture import Capture
     from lwm2m_lab.trace.explain import Explanation
@@ -45,6 +45,8 @@ class HandedOn(Tables):
     @property
     def findings(self) -> pd.DataFrame:
         """One row for each thing that a rule concluded, in the order of `explain`."""
+        import pandas as pd
+
         rows = [one.to_dict() for one in self.explain().findings]
         names = ("rule", "title", "verdict", "certainty", "party", "sentence", "clause", "endpoint", "frames")
         return pd.DataFrame(rows, columns=list(names))
@@ -84,9 +86,9 @@ class HandedOn(Tables):
         rows = selected_rows(self._capture, endpoint=endpoint, since=since, until=until)
         part = Capture(self.columns.take(rows), name=self.name, data=self._data)
         frames = part.columns["frame"]
-        earlier = self.registrations
         part.logs = self._capture.logs
-        part._earlier = earlier[earlier["frame"] < frames[0]] if len(frames) and since is not None else None
+        if len(frames) and since is not None:
+            part._earlier = [one for one in self._registered if one["frame"] < frames[0]]
         chosen = {"endpoint": endpoint, "from": since, "to": until}
         words = ", ".join(f"{name} {value}" for name, value in chosen.items() if value is not None)
         part.selection = ", ".join(filter(None, [self.selection, words]))

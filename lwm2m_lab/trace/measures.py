@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.trace.bound import PathModel, fit_path, in_series
 from lwm2m_lab.trace.exchanges import group_codes
+from lwm2m_lab.trace.rows import Rows
 
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
@@ -158,15 +159,14 @@ MEASURE_COLUMNS = (
 def build_measures(capture: Capture) -> pd.DataFrame:
     """One row a block-wise transfer, measured."""
     rows = []
-    if len(capture._blocks):
-        blocks = capture._blocks
-        first = blocks.drop_duplicates("transfer").set_index("transfer")
-        measured = _measured(capture, blocks["_exchange"].to_numpy(np.int64), blocks["transfer"].to_numpy(np.int64))
-        names = capture.columns.categories["uri_path"]
-        for transfer, one in zip(np.unique(blocks["transfer"]).tolist(), measured, strict=True):
-            head = first.loc[transfer]
-            path = names[int(head["_path"])] if int(head["_path"]) >= 0 else None
-            known = {"transfer": transfer, "endpoint": head["endpoint"], "kind": head["kind"], "uri_path": path}
+    blocks = capture.rows("blocks")
+    if len(blocks):
+        names = [*capture.columns.categories["uri_path"], None]
+        first = blocks[np.unique(blocks.transfer, return_index=True)[1]]
+        measured = _measured(capture, blocks["_exchange"], blocks.transfer)
+        heads = first.each("transfer", "endpoint", "kind", "_path")
+        for (transfer, endpoint, kind, path), one in zip(heads, measured, strict=True):
+            known = {"transfer": transfer, "endpoint": endpoint, "kind": kind, "uri_path": names[path]}
             rows.append({**known, **one.to_dict()})
     return pd.DataFrame(rows, columns=list(MEASURE_COLUMNS))
 
@@ -177,8 +177,7 @@ def measure_update(
     """Measure the delivery of one update; what is given of the path is taken instead of what was measured."""
     capture = update.capture
     positions = np.array(sorted(set(update.evidence.exchanges)), np.int64)
-    table = capture._wired
-    path = table["_path"].to_numpy()[positions]
+    path = capture._wired["_path"][positions]
     uri = [code for code, name in enumerate(capture.columns.categories["uri_path"]) if name == "/5/0/1"]
     positions = positions[~np.isin(path, uri)]
     if not len(positions):
@@ -214,15 +213,14 @@ def _measured(
 
 def _turns(capture: Capture, positions: NDArray[np.int64], group: NDArray[np.int64]) -> pd.DataFrame:
     """One row an exchange of a transfer: its pieces of time in seconds, and what it carried."""
-    timing = capture._timing.iloc[positions].reset_index(drop=True)
-    wired = capture._wired.iloc[positions].reset_index(drop=True)
+    timing, wired = Rows(capture._timing, positions), Rows(capture._wired, positions)
     columns = capture.columns
-    pull = (wired["_code"] == 1).to_numpy()
+    pull = wired["_code"] == 1
     carrier = np.where(pull, wired["_response"], wired["_row"])
     lengths = np.append(columns["payload_length"], 0).astype(np.int64)
     number = np.append(columns["block1_num"], -1)[carrier], np.append(columns["block2_num"], -1)[carrier]
     size = np.append(columns["block1_size"], 0)[carrier], np.append(columns["block2_size"], 0)[carrier]
-    start, sent, answer = (timing[name].to_numpy() for name in ("start_ns", "sent_ns", "answer_ns"))
+    start, sent, answer = (timing[name] for name in ("start_ns", "sent_ns", "answer_ns"))
     table = pd.DataFrame(
         {
             "group": group,
@@ -236,7 +234,7 @@ def _turns(capture: Capture, positions: NDArray[np.int64], group: NDArray[np.int
             "offset": np.where(pull, number[1] * np.maximum(size[1], 0), number[0] * np.maximum(size[0], 0)),
             "length": np.where(carrier >= 0, lengths[carrier], 0),
             **{
-                name: timing[name].to_numpy()
+                name: timing[name]
                 for name in ("needed", "spurious", "answers", "duplicate_acks", "request_bytes", "response_bytes")
             },
         }
@@ -326,12 +324,11 @@ def _per_exchange(part: pd.DataFrame, pull: bool) -> tuple[Floats, Floats]:
 def _fit(capture: Capture, part: pd.DataFrame) -> tuple[PathModel, PathModel]:
     """What the round trips show of the path, and what the turns: near the requester it is all in the round trips."""
     pull = bool(part["pull"].iloc[0])
-    timing = capture._timing
     chosen = capture._alike.positions(int(part["position"].iloc[0]))
-    sample = timing.iloc[chosen]
-    request = sample["request_bytes"].to_numpy() / capture._wired["_copies"].to_numpy()[chosen]
-    response = sample["response_bytes"].to_numpy() / np.maximum(sample["answers"].to_numpy(), 1)
-    seconds = (sample["answer_ns"] - sample["sent_ns"]).to_numpy() / 1e9
+    sample = Rows(capture._timing, chosen)
+    request = sample.request_bytes / capture._wired["_copies"][chosen]
+    response = sample.response_bytes / np.maximum(sample.answers, 1)
+    seconds = (sample.answer_ns - sample.sent_ns) / 1e9
     trips = _fitted(request, response, seconds, pull=pull)
     clear = ((part["needed"] == 0) & part["trip"].notna()).to_numpy()
     pairs = np.nonzero(clear[:-1] & clear[1:])[0]
@@ -365,8 +362,8 @@ class Alike:
 
     def __init__(self, capture: Capture) -> None:
         wired, timing = capture._wired, capture._timing
-        self._clear = ((timing["needed"] == 0) & (timing["answer_ns"] >= 0)).to_numpy()
-        self._pair = group_codes(wired["_src"].to_numpy(), wired["_dst"].to_numpy())
+        self._clear = (timing["needed"] == 0) & (timing["answer_ns"] >= 0)
+        self._pair = group_codes(wired["_src"], wired["_dst"])
         self._order = np.argsort(self._pair, kind="stable")
         self._sorted = self._pair[self._order]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import pandas as pd
-
+from lwm2m_lab.trace.endpoints import Registration
 from lwm2m_lab.wire import Columns, coap
 from lwm2m_lab.wire.coap_tcp import TcpMessage
 
-__all__ = ["HTTP_COLUMNS", "TCP_MESSAGE_COLUMNS", "build_http", "build_tcp_messages", "host_of", "tcp_notes"]
+__all__ = [
+    "HTTP_COLUMNS", "TCP_MESSAGE_COLUMNS", "TCP_NUMBERS", "TCP_TEXTS", "build_http", "build_tcp_messages", "host_of",
+    "tcp_notes",
+]  # fmt: skip
 
 HTTP_COLUMNS = (
     "frame", "time", "endpoint", "client", "server", "method", "target", "host", "status", "etag", "range",
@@ -27,8 +29,9 @@ _NUMBERS = {
     "observe": coap.OBSERVE, "content_format": coap.CONTENT_FORMAT, "accept": coap.ACCEPT, "size1": coap.SIZE1,
     "size2": coap.SIZE2,
 }  # fmt: skip
-
-_TEXTS = ("src", "dst", "code", "signal", "token", "uri_path", "uri_query", "etag", "error")
+#: Columns of the messages over TCP in which integers or texts may be missing.
+TCP_NUMBERS = tuple(name for name in TCP_MESSAGE_COLUMNS if name.startswith("block") or name in _NUMBERS)
+TCP_TEXTS = ("src", "dst", "code", "signal", "token", "uri_path", "uri_query", "etag", "error")
 
 
 def host_of(address: str) -> str:
@@ -44,12 +47,12 @@ def _start(columns: Columns) -> int:
     return int(time[0]) if len(time) else 0
 
 
-def build_http(columns: Columns, registrations: pd.DataFrame) -> pd.DataFrame:
+def build_http(columns: Columns, registrations: list[Registration]) -> list[tuple[Any, ...]]:
     """One row an HTTP request with its response; the endpoint is who registered from the client's address alone."""
     start = _start(columns)
     names: dict[str, set[str]] = {}
-    for address, name in zip(registrations["address"], registrations["endpoint"], strict=True):
-        names.setdefault(host_of(address), set()).add(name)
+    for registration in registrations:
+        names.setdefault(host_of(registration["address"]), set()).add(registration["endpoint"])
     rows = []
     for one in columns.http:
         known = names.get(host_of(one.client), set())
@@ -62,17 +65,13 @@ def build_http(columns: Columns, registrations: pd.DataFrame) -> pd.DataFrame:
                 one.response_frame or None, one.last_frame,
             )
         )  # fmt: skip
-    table = pd.DataFrame(rows, columns=list(HTTP_COLUMNS))
-    numbers = ("status", "content_length", "missing", "request_frame", "response_frame")
-    return table.astype(dict.fromkeys(numbers, "Int64"))
+    return rows
 
 
-def build_tcp_messages(columns: Columns) -> pd.DataFrame:
+def build_tcp_messages(columns: Columns) -> list[dict[str, Any]]:
     """One row a CoAP message over TCP."""
     start = _start(columns)
-    table = pd.DataFrame([_row(one, start) for one in columns.tcp_messages], columns=list(TCP_MESSAGE_COLUMNS))
-    numbers = [name for name in TCP_MESSAGE_COLUMNS if name.startswith("block") or name in _NUMBERS]
-    return table.astype({**dict.fromkeys(numbers, "Int64"), **dict.fromkeys(_TEXTS, "string")})
+    return [_row(one, start) for one in columns.tcp_messages]
 
 
 def _row(one: TcpMessage, start: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lwm2m_lab.trace.delivery import Delivery, extend, is_success, note_unanswered, package_of
+from lwm2m_lab.trace.exchanges import alike, group_codes
 from lwm2m_lab.trace.overtcp import host_of
 from lwm2m_lab.trace.packages import Package
 from lwm2m_lab.trace.rows import Rows
@@ -79,13 +80,14 @@ def add_pulls(capture: Capture, exchanges: Rows, deliveries: list[Delivery]) -> 
 def _flows(capture: Capture) -> Iterator[_Flow]:
     """The GETs of the capture that are no reading of a device."""
     columns, table = capture.columns, capture._wired
-    paths = columns.categories["uri_path"]
-    gets = table[(table["_code"] == _GET).to_numpy() & ~table["_path"].isin(_managed(paths)).to_numpy()]
+    paths, path = columns.categories["uri_path"], table["_path"]
+    chosen = np.nonzero((table["_code"] == _GET) & (path >= 0) & ~np.isin(path, _managed(paths)))[0]
+    names = ("_path", "_query", "_src", "_dst")
     addresses, queries = columns.categories["src"], [*columns.categories["uri_query"], ""]
-    for (path, query, source, destination), group in gets.groupby(["_path", "_query", "_src", "_dst"], sort=False):
-        if path >= 0:
-            frames, positions = group["frame"].to_numpy(), group.index.to_numpy()
-            yield _Flow(addresses[source], addresses[destination], paths[path], queries[query], frames, positions)
+    for positions in alike(chosen, group_codes(*(table[name][chosen] for name in names))):
+        of, query, source, destination = (int(table[name][positions[0]]) for name in names)
+        ends = addresses[source], addresses[destination]
+        yield _Flow(*ends, paths[of], queries[query], table["frame"][positions], positions)
 
 
 def _managed(paths: list[str]) -> list[int]:

@@ -6,15 +6,17 @@ whatever its size; here a cut is an index, and a column is gathered when somebod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, overload
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from lwm2m_lab.trace.exchanges import EXCHANGE_COLUMNS, seconds
+from lwm2m_lab.trace.exchanges import EXCHANGE_COLUMNS, Table, numbered, seconds
 from lwm2m_lab.wire import COLUMN_NAMES, Columns
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Rows", "Source", "exchange_source", "grouped", "message_source"]
 
@@ -22,6 +24,7 @@ Array = NDArray[Any]
 #: The columns that hold texts, and what the exchanges call their codes.
 _TEXTS = {"src": "_src", "dst": "_dst", "type": "_type", "code": "_code", "token": "_token", "uri_path": "_path",
           "uri_query": "_query", "etag": "_etag", "error": "_error"}  # fmt: skip
+_NUMBERS: dict[str, type] = {"frame": int, "time": float, "declared": bool}
 T = TypeVar("T")
 
 
@@ -46,22 +49,28 @@ class Source(dict[str, Array]):
         return column
 
     @classmethod
-    def of(cls, table: pd.DataFrame) -> Source:
-        """The columns of a DataFrame."""
-        return cls(tuple(map(str, table.columns)), lambda name: _plain(table[name]), rows=len(table))
+    def of(cls, table: Table) -> Source:
+        """Columns that are there already."""
+        shown = tuple(name for name in table if not name.startswith("_"))
+        source = cls(shown, _unknown, rows=len(table[shown[0]]))
+        source.update(table)
+        return source
+
+    @classmethod
+    def of_records(cls, names: Sequence[str], records: Sequence[tuple[Any, ...]]) -> Source:
+        """The columns of records; frames and times are numpy's numbers, everything else Python's objects."""
+        columns = zip(*records, strict=True) if records else ((),) * len(names)
+        kinds = (_NUMBERS.get(name, object) for name in names)
+        return cls.of(
+            {
+                name: np.fromiter(values, kind, len(records))
+                for name, kind, values in zip(names, kinds, columns, strict=True)
+            }
+        )
 
 
-def _plain(column: pd.Series) -> Array:
-    """A column of a DataFrame as numpy has it: a missing text is None, a missing number -1."""
-    if isinstance(column.dtype, pd.Int64Dtype):
-        numbers: Array = column.to_numpy(np.int64, na_value=-1)
-        return numbers
-    if column.dtype == object or isinstance(column.dtype, pd.StringDtype):
-        texts: Array = column.to_numpy(object, copy=True)
-        texts[column.isna().to_numpy()] = None
-        return texts
-    plain: Array = column.to_numpy()
-    return plain
+def _unknown(name: str) -> Array:
+    raise KeyError(name)
 
 
 class Rows:
@@ -78,8 +87,7 @@ class Rows:
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> rows = Rows(Source.of(pd.DataFrame({"frame": [3, 5, 8], "path": ["/5/0/3", "/5/0/5", "/5/0/3"]})))
+    >>> rows = Rows(Source.of_records(("frame", "path"), [(3, "/5/0/3"), (5, "/5/0/5"), (8, "/5/0/3")]))
     >>> rows.where(path="/5/0/3").after(3).frame.tolist()
     [8]
     >>> list(rows.each("frame", "path"))[0]
@@ -159,6 +167,8 @@ class Rows:
 
     def to_frame(self) -> pd.DataFrame:
         """A DataFrame of the columns that a reader should see."""
+        import pandas as pd
+
         return pd.DataFrame({name: self[name] for name in self._source.names}, index=self.index)
 
     def __repr__(self) -> str:
@@ -197,7 +207,7 @@ def message_source(columns: Columns, owners: Callable[[], tuple[Array, Array]]) 
     return Source((*COLUMN_NAMES, "row", "sender"), make, rows=columns.rows)
 
 
-def exchange_source(columns: Columns, wired: pd.DataFrame) -> Source:
+def exchange_source(columns: Columns, table: Table) -> Source:
     """The exchanges as a source.
 
     Beside their own columns each column of the message table is there for the request and for the response:
@@ -205,17 +215,17 @@ def exchange_source(columns: Columns, wired: pd.DataFrame) -> Source:
     """
 
     def make(name: str) -> Array:
-        if name in wired.columns:
-            return _plain(wired[name])
-        if name in _TEXTS and _TEXTS[name] in wired.columns:
-            return _text_or_number(columns, name, wired[_TEXTS[name]].to_numpy())
+        if name in _TEXTS and _TEXTS[name] in table:
+            return _text_or_number(columns, name, table[_TEXTS[name]])
         of, _, column = name.partition("_")
-        rows = wired[{"request": "_row", "response": "_response"}[of]].to_numpy()
+        rows = table[{"request": "_row", "response": "_response"}[of]]
         # A row behind the last one stands for a response that never came.
         values = np.append(columns[column], -1).astype(columns[column].dtype)
         return _text_or_number(columns, column, values[rows])
 
-    return Source(EXCHANGE_COLUMNS, make, rows=len(wired))
+    source = Source(EXCHANGE_COLUMNS, make, rows=len(table["_row"]))
+    source.update(table)
+    return source
 
 
 def _text_or_number(columns: Columns, name: str, values: Array) -> Array:
@@ -234,8 +244,8 @@ def grouped(names: Array) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
     >>> names.tolist(), order.tolist(), bounds.tolist()
     (['b', 'a'], [0, 2, 1], [0, 2, 3])
     """
-    codes, found = pd.factorize(names)
+    codes, found = numbered(names)
     order = np.argsort(codes, kind="stable")
     bounds = np.searchsorted(codes[order], np.arange(len(found) + 1))
     # Rows without a name (-1) stand before the first bound.
-    return np.asarray(found, object), order, bounds
+    return np.array(found, object), order, bounds

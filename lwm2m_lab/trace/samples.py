@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pathlib
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from lwm2m_lab.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["SAMPLES", "Sample", "known", "path_of", "samples"]
 
@@ -174,4 +176,6 @@ def samples() -> pd.DataFrame:
     >>> samples()["name"].iloc[0]
     'anjay-push-256-ok'
     """
+    import pandas as pd
+
     return pd.DataFrame([{"name": one.name, "client": one.client, "shows": one.shows} for one in SAMPLES])

@@ -7,7 +7,6 @@ import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from lwm2m_lab.errors import BadInput
@@ -20,6 +19,7 @@ __all__ = ["Moment", "selected_rows"]
 #: Seconds since the first message, ``"frame:120"``, an ISO 8601 time (UTC where it names no zone), or a date and time.
 Moment = float | str | datetime.datetime
 Mask = NDArray[np.bool_]
+_EPOCH, _MICROSECOND = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC), datetime.timedelta(microseconds=1)
 
 
 def selected_rows(capture: Capture, *, endpoint: str | None, since: Moment | None, until: Moment | None) -> Mask:
@@ -64,8 +64,12 @@ def _place(capture: Capture, moment: Moment) -> tuple[str, int]:
 def _nanoseconds(moment: str | datetime.datetime) -> int:
     """A date and time as nanoseconds since the epoch."""
     try:
-        time = pd.Timestamp(datetime.datetime.fromisoformat(moment) if isinstance(moment, str) else moment)
-        return int((time.tz_localize("UTC") if time.tzinfo is None else time).as_unit("ns").value)
+        time = datetime.datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+        since = (time.replace(tzinfo=datetime.UTC) if time.tzinfo is None else time) - _EPOCH
+        nanoseconds = (since // _MICROSECOND) * 1000 + getattr(since, "nanoseconds", 0)
+        if abs(nanoseconds) >> 63:
+            raise OverflowError
+        return nanoseconds
     except (ValueError, OverflowError):
         raise BadInput(
             f"{moment!r} is no moment; seconds since the first message, frame:N, or a time as in "
@@ -81,7 +85,7 @@ def _rows_of(capture: Capture, endpoint: str) -> Mask:
         there = ", ".join(sorted({str(one) for one in owner if one is not None})) or "none"
         raise BadInput(f"{capture.name} has no message of {endpoint!r}; those there are of {there}")
     columns = capture.columns
-    asked = capture._wired["_row"].to_numpy()
+    asked = capture._wired["_row"]
     source, destination = columns["src"], columns["dst"]
     for update in capture._found_updates:
         if update.endpoint != endpoint or not update.evidence.exchanges:

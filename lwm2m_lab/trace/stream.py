@@ -39,9 +39,9 @@ class Part:
     @property
     def messages(self) -> pd.DataFrame:
         """The message table of these messages."""
-        from lwm2m_lab.trace.tables import message_table
+        from lwm2m_lab.trace import frames
 
-        return message_table(self.columns)
+        return frames.messages(self.columns)
 
     def __repr__(self) -> str:
         frames = self.columns["frame"]

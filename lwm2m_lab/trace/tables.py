@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.trace import endpoints, exchanges, overtcp, timeline, timing, transfers
+from lwm2m_lab.trace.endpoints import REGISTRATION_COLUMNS, Registration
+from lwm2m_lab.trace.exchanges import Table
 from lwm2m_lab.trace.rows import Rows, Source, exchange_source, grouped, message_source
-from lwm2m_lab.trace.transfer_table import TransferTable
-from lwm2m_lab.wire import COLUMN_NAMES, Columns, anatomy, coap
-from lwm2m_lab.wire.dtls_sessions import DtlsSession
+from lwm2m_lab.wire import Columns, anatomy, coap
 
-__all__ = ["Tables", "message_table"]
+if TYPE_CHECKING:
+    import pandas as pd
 
-_TEXT_COLUMNS = ("src", "dst", "type", "code", "token", "uri_path", "uri_query", "etag", "error")
-SESSION_COLUMNS = tuple(field.name for field in dataclasses.fields(DtlsSession))
+    from lwm2m_lab.trace.transfer_table import TransferTable
 
-
-def message_table(columns: Columns) -> pd.DataFrame:
-    """The message table, in the words of the contract."""
-    table = {}
-    for name in COLUMN_NAMES:
-        array = columns[name]
-        if name == "time":
-            table[name] = pd.Series(array / 1e9)
-        elif name in _TEXT_COLUMNS:
-            table[name] = pd.Series(columns.texts(name), dtype="string")
-        else:
-            table[name] = pd.Series(array.astype(np.int64), dtype="Int64").mask(pd.Series(array < 0))
-    return pd.DataFrame(table)
+__all__ = ["Tables"]
 
 
 class Tables:
@@ -52,104 +38,119 @@ class Tables:
     def __init__(self, columns: Columns, *, name: str) -> None:
         self.columns, self.name = columns, name
         #: Registrations before a selected part: who the addresses of the part belong to.
-        self._earlier: pd.DataFrame | None = None
+        self._earlier: list[Registration] = []
 
     # ---------------------------------------------------------------- tables
 
     @functools.cached_property
     def messages(self) -> pd.DataFrame:
         """The message table: one row a CoAP message."""
-        return message_table(self.columns)
+        from lwm2m_lab.trace import frames
 
-    @functools.cached_property
-    def _wire(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Exchanges and notifications with the integer codes that the other tables work on."""
-        table, notifications = exchanges.build_exchanges(self.columns)
-        table["response_code"] = np.array([*self.columns.categories["code"], None], object)[table["_response_code"]]
-        table["_device"] = endpoints.device_of(self.columns, table)
-        table["endpoint"] = endpoints.name_endpoints(self.columns, table, self._registered(table))
-        return table, notifications
-
-    @functools.cached_property
-    def registrations(self) -> pd.DataFrame:
-        """One row a Register, Update or De-register."""
-        return self._registered(self._wired)
-
-    def _registered(self, table: pd.DataFrame) -> pd.DataFrame:
-        own = endpoints.build_registrations(self.columns, table)
-        if self._earlier is None or not len(self._earlier):
-            return own
-        return pd.concat([self._earlier, own], ignore_index=True) if len(own) else self._earlier
-
-    @functools.cached_property
-    def sessions(self) -> pd.DataFrame:
-        """One row a DTLS session: who asked, under which identity and suite, what opened it or why it stayed closed."""
-        found = self.columns.sessions
-        table = pd.DataFrame([dataclasses.asdict(one) for one in found], columns=list(SESSION_COLUMNS))
-        table["alerts"] = ["; ".join(one.alerts) for one in found]
-        return table
-
-    @property
-    def _wired(self) -> pd.DataFrame:
-        return self._wire[0]
+        return frames.messages(self.columns)
 
     @functools.cached_property
     def exchanges(self) -> pd.DataFrame:
         """One row a request, retransmissions merged, with its response."""
-        return self.named(self._wired)[list(exchanges.EXCHANGE_COLUMNS)]
+        from lwm2m_lab.trace import frames
 
-    def named(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Rows of the coded exchanges with their texts beside the codes."""
-        table = table.copy()
-        for name in ("src", "dst", "code", "type", "token", "uri_path", "uri_query"):
-            categories = np.array([*self.columns.categories[name], None], object)
-            code = {"uri_path": "_path", "uri_query": "_query"}.get(name, f"_{name}")
-            table[name] = categories[table[code]]
-        return _with_missing(table, "observe", "block1_num", "block2_num", "response_frame")
-
-    @functools.cached_property
-    def _blocks(self) -> pd.DataFrame:
-        return transfers.build_blocks(self.columns, *self._wire)
+        return frames.exchanges(self._wired)
 
     @functools.cached_property
     def blocks(self) -> pd.DataFrame:
         """One row a block that carries payload."""
-        return _with_missing(self._blocks.reindex(columns=list(transfers.BLOCK_COLUMNS)), "response_frame")
+        from lwm2m_lab.trace import frames
+
+        return frames.blocks(self._blocks)
 
     @functools.cached_property
     def transfers(self) -> TransferTable:
         """One row a block-wise body; ``transfers.plot()`` draws them."""
-        table = TransferTable(transfers.build_transfers(self.columns, self.rows("blocks")))
-        table._capture = self  # type: ignore[assignment]
-        return table
+        from lwm2m_lab.trace import frames
 
-    @functools.cached_property
-    def _timing(self) -> pd.DataFrame:
-        return timing.build_timing(self.columns, self._wired)
+        return frames.transfers(transfers.build_transfers(self.columns, self.rows("blocks")), self)
 
     @functools.cached_property
     def timeline(self) -> pd.DataFrame:
         """Every value seen, in the order of the file."""
-        return timeline.build_timeline(self.columns, *self._wire, self.rows("blocks"))
+        from lwm2m_lab.trace import frames
+
+        return frames.timeline(self._seen_values)
+
+    @functools.cached_property
+    def registrations(self) -> pd.DataFrame:
+        """One row a Register, Update or De-register."""
+        from lwm2m_lab.trace import frames
+
+        return frames.registrations(self._registered)
 
     @functools.cached_property
     def executes(self) -> pd.DataFrame:
         """One row an Execute."""
-        return _with_missing(timeline.build_executes(self.columns, self._wire[0]), "response_frame")
+        from lwm2m_lab.trace import frames
 
-    def device_address(self, exchange: int) -> str:
-        """Address of the device in one exchange."""
-        return str(self.columns.categories["src"][int(self._wired["_device"].iat[exchange])])
+        return frames.executes(self._executed)
+
+    @functools.cached_property
+    def sessions(self) -> pd.DataFrame:
+        """One row a DTLS session: who asked, under which identity and suite, what opened it or why it stayed closed."""
+        from lwm2m_lab.trace import frames
+
+        return frames.sessions(self.columns.sessions)
 
     @functools.cached_property
     def http(self) -> pd.DataFrame:
         """One row an HTTP request in the clear, with its response."""
-        return overtcp.build_http(self.columns, self.registrations)
+        from lwm2m_lab.trace import frames
+
+        return frames.http(overtcp.build_http(self.columns, self._registered))
 
     @functools.cached_property
     def tcp_messages(self) -> pd.DataFrame:
         """One row a CoAP message over TCP (RFC 8323); `messages` has those over UDP."""
-        return overtcp.build_tcp_messages(self.columns)
+        from lwm2m_lab.trace import frames
+
+        return frames.tcp_messages(overtcp.build_tcp_messages(self.columns))
+
+    # ---------------------------------------------------------------- the columns behind them
+
+    @functools.cached_property
+    def _wire(self) -> tuple[Source, Table, list[Registration]]:
+        """Exchanges, notifications and registrations, with the integer codes that the other tables work on."""
+        table, notifications = exchanges.build_exchanges(self.columns)
+        table["response_code"] = np.array([*self.columns.categories["code"], None], object)[table["_response_code"]]
+        table["_device"] = endpoints.device_of(self.columns, table)
+        registered = [*self._earlier, *endpoints.build_registrations(self.columns, table)]
+        table["endpoint"] = endpoints.name_endpoints(self.columns, table, registered)
+        return exchange_source(self.columns, table), notifications, registered
+
+    @property
+    def _wired(self) -> Source:
+        return self._wire[0]
+
+    @property
+    def _registered(self) -> list[Registration]:
+        return self._wire[2]
+
+    @functools.cached_property
+    def _blocks(self) -> Source:
+        return Source.of(transfers.build_blocks(self.columns, *self._wire[:2]))
+
+    @functools.cached_property
+    def _seen_values(self) -> list[tuple[Any, ...]]:
+        return timeline.build_timeline(self.columns, *self._wire[:2], self.rows("blocks"))
+
+    @functools.cached_property
+    def _executed(self) -> Source:
+        return Source.of(timeline.build_executes(self.columns, self._wired))
+
+    @functools.cached_property
+    def _timing(self) -> Source:
+        return Source.of(timing.build_timing(self.columns, self._wired))
+
+    def device_address(self, exchange: int) -> str:
+        """Address of the device in one exchange."""
+        return self.columns.categories["src"][int(self._wired["_device"][exchange])]
 
     # ---------------------------------------------------------------- one endpoint
 
@@ -163,17 +164,15 @@ class Tables:
         return self._sources[table]
 
     def _new_source(self, table: str) -> Source:
-        if table == "messages":
-            return message_source(self.columns, lambda: self._owners)
-        if table == "exchanges":
-            return exchange_source(self.columns, self._wired)
-        tables = {
+        sources = {
+            "messages": lambda: message_source(self.columns, lambda: self._owners),
+            "exchanges": lambda: self._wired,
             "blocks": lambda: self._blocks,
-            "timeline": lambda: self.timeline.astype({"value": object}),
-            "registrations": lambda: self.registrations,
-            "executes": lambda: timeline.build_executes(self.columns, self._wired),
+            "timeline": lambda: Source.of_records(timeline.TIMELINE_COLUMNS, self._seen_values),
+            "registrations": lambda: Source.of_records(REGISTRATION_COLUMNS, _tuples(self._registered)),
+            "executes": lambda: self._executed,
         }
-        return Source.of(tables[table]())
+        return sources[table]()
 
     def rows(self, table: str, positions: NDArray[np.int64] | None = None) -> Rows:
         """A table as `Rows`, whole or cut: one of messages, exchanges, blocks, timeline, registrations, executes."""
@@ -210,8 +209,8 @@ class Tables:
 
     @functools.cached_property
     def _block_of(self) -> Any:
-        found = np.full(len(self._wired), -1, np.int64)
-        exchange = self._blocks["_exchange"].to_numpy().astype(np.int64)
+        found = np.full(self._wired.rows, -1, np.int64)
+        exchange = self._blocks["_exchange"]
         found[exchange[exchange >= 0]] = np.nonzero(exchange >= 0)[0]
         return found
 
@@ -252,6 +251,8 @@ class Tables:
         >>> lab.read("anjay-push-badcrc").anatomy(54)["says"].tolist()
         ['1, ACK, 2 bytes', '2.04 Changed', '51097', 'd48e', 'option 27 (+27), 2 bytes', 'number/more/size 19/0/1024']
         """
+        import pandas as pd
+
         datagram = self.columns.datagram(self._row(frame))
         parts = anatomy.anatomy(datagram)
         if bits:
@@ -306,9 +307,5 @@ class Tables:
             raise BadInput(f"{self.name} has no CoAP message in the clear{hidden}; a capture with some is expected")
 
 
-def _with_missing(table: pd.DataFrame, *names: str) -> pd.DataFrame:
-    """The table with pd.NA in these columns where they hold -1."""
-    for name in names:
-        numbers = table[name].astype("Int64")
-        table[name] = numbers.mask(numbers < 0)
-    return table
+def _tuples(registrations: Sequence[Registration]) -> list[tuple[Any, ...]]:
+    return [tuple(one[name] for name in REGISTRATION_COLUMNS) for one in registrations]

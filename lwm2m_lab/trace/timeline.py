@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from lwm2m_lab.trace import objects, transfers
-from lwm2m_lab.trace.exchanges import seconds
+from lwm2m_lab.trace.exchanges import Table, seconds
 from lwm2m_lab.trace.rows import Rows
 from lwm2m_lab.trace.typed import typed
 from lwm2m_lab.wire import Columns, values
 
-__all__ = ["TIMELINE_COLUMNS", "build_executes", "build_timeline"]
+__all__ = ["EXECUTE_COLUMNS", "TIMELINE_COLUMNS", "build_executes", "build_timeline"]
 
 TIMELINE_COLUMNS = ("frame", "time", "endpoint", "path", "name", "value", "label", "how")
 EXECUTE_COLUMNS = ("frame", "time", "endpoint", "path", "response_code", "response_frame")
@@ -27,15 +28,13 @@ _BARE = (-1, 0, 42)
 LARGEST_BODY = 1 << 20
 
 
-def build_timeline(
-    columns: Columns, exchanges: pd.DataFrame, notifications: pd.DataFrame, blocks: Rows
-) -> pd.DataFrame:
-    """The timeline; packages are no values and stay out.
+def build_timeline(columns: Columns, exchanges: Table, notifications: Table, blocks: Rows) -> list[tuple[Any, ...]]:
+    """The rows of the timeline; packages are no values and stay out.
 
     Parameters
     ----------
     columns : Columns
-    exchanges, notifications : DataFrame
+    exchanges, notifications : dict of arrays
         As `lwm2m_lab.trace.exchanges.build_exchanges` gives them, with the endpoints.
     blocks : Rows
         All of the capture, in the order of their transfers: values may come in several.
@@ -51,8 +50,7 @@ def build_timeline(
         rows += [(int(frames[row]), float(time[row]), endpoint, *said, how) for said in decoded[key]]
     for row, endpoint, path, how, form, body in _bodies(columns, exchanges, blocks):
         rows += [(int(frames[row]), float(time[row]), endpoint, *said, how) for said in _said(path, form, body)]
-    table = pd.DataFrame(rows, columns=list(TIMELINE_COLUMNS))
-    return table.sort_values("frame", kind="stable", ignore_index=True)
+    return sorted(rows, key=operator.itemgetter(0))
 
 
 def _said(path: str, form: int, payload: bytes) -> Iterator[tuple[str, str | None, object, str]]:
@@ -67,15 +65,13 @@ def _is_resource_path(path: str) -> bool:
     return 3 <= len(parts) <= 4 and all(part.isdecimal() for part in parts)
 
 
-def _sources(
-    columns: Columns, exchanges: pd.DataFrame, notifications: pd.DataFrame
-) -> Iterator[tuple[int, str, str, str]]:
+def _sources(columns: Columns, exchanges: Table, notifications: Table) -> Iterator[tuple[int, str, str, str]]:
     """Messages that carry values, whole in themselves: row, endpoint, path, how."""
     names = np.array([*columns.categories["uri_path"], "/"], object)
-    carrying = exchanges[_carries_values(columns, exchanges)]
-    paths = names[carrying["_path"]].tolist()
+    carrying = _carries_values(columns, exchanges)
+    paths = names[exchanges["_path"][carrying]].tolist()
     wanted = ("_row", "_response", "_code", "_response_code", "observe", "endpoint")
-    parts = (carrying[name].tolist() for name in wanted)
+    parts = (exchanges[name][carrying].tolist() for name in wanted)
     sent, answered_whole = _is_whole(columns, "block1"), _is_whole(columns, "block2")
     for path, row, response, code, answered, observe, endpoint in zip(paths, *parts, strict=True):
         if path == "/dp":
@@ -86,8 +82,9 @@ def _sources(
                 yield response, endpoint, path, "observe" if observe == 0 else "read"
         elif 64 <= answered < 96 and sent[row]:
             yield row, endpoint, path, "write"
-    told = exchanges.iloc[notifications["_exchange"].to_numpy()]
-    for row, endpoint, path in zip(notifications["_row"].tolist(), told["endpoint"], names[told["_path"]], strict=True):
+    told = notifications["_exchange"]
+    endpoints, told_paths = exchanges["endpoint"][told].tolist(), names[exchanges["_path"][told]].tolist()
+    for row, endpoint, path in zip(notifications["_row"].tolist(), endpoints, told_paths, strict=True):
         if columns["code"][row] == _CONTENT and answered_whole[row]:
             yield row, endpoint, path, "notify"
 
@@ -99,13 +96,13 @@ def _is_whole(columns: Columns, kind: str) -> np.ndarray:
     return whole
 
 
-def _bodies(columns: Columns, exchanges: pd.DataFrame, blocks: Rows) -> Iterator[tuple[int, str, str, str, int, bytes]]:
+def _bodies(columns: Columns, exchanges: Table, blocks: Rows) -> Iterator[tuple[int, str, str, str, int, bytes]]:
     """Values that came in several blocks: row of the last one, endpoint, path, how, Content-Format, body."""
     if not len(blocks):
         return
     names = [*columns.categories["uri_path"], "/"]
     wanted = np.array([_has_values(path) for path in names[:-1]] + [True])
-    observe = exchanges["observe"].to_numpy()
+    observe = exchanges["observe"]
     for group in blocks[wanted[blocks["_path"]]].split("transfer"):
         path = names[group.first("_path")]
         if len(group) < 2 or int(group.length.sum()) > LARGEST_BODY or not _succeeded(group, path):
@@ -128,11 +125,10 @@ def _succeeded(group: Rows, path: str) -> bool:
     return str(group.last("response_code")).startswith("2.")
 
 
-def _carries_values(columns: Columns, exchanges: pd.DataFrame) -> np.ndarray:
+def _carries_values(columns: Columns, exchanges: Table) -> np.ndarray:
     """Exchanges whose payload names or is a value: reads, Writes, Sends; no Executes, no Discover."""
     wanted = np.array([_has_values(path) for path in columns.categories["uri_path"]] + [False])
-    path, code = exchanges["_path"].to_numpy(), exchanges["_code"].to_numpy()
-    form = exchanges["content_format"].to_numpy()
+    path, code, form = (exchanges[name] for name in ("_path", "_code", "content_format"))
     root = (path < 0) & np.isin(code, (_GET, _FETCH, _IPATCH))
     execute = (code == _POST) & np.isin(form, _EXECUTE_FORMATS)
     carries: np.ndarray = (wanted[path] | root) & ~execute & np.isin(code, _CODES)
@@ -152,27 +148,15 @@ def _entries(path: str, form: int, payload: bytes) -> list[values.Entry]:
         return []
 
 
-def build_executes(columns: Columns, exchanges: pd.DataFrame) -> pd.DataFrame:
+def build_executes(columns: Columns, exchanges: Table) -> Table:
     """One row an Execute: a POST to a resource without a Content-Format, or with text."""
     paths = columns.categories["uri_path"]
     resource = np.array([_is_resource(path) for path in paths] + [False])
-    chosen = exchanges[
-        resource[exchanges["_path"].to_numpy()]
-        & (exchanges["_code"] == _POST).to_numpy()
-        & exchanges["content_format"].isin(_EXECUTE_FORMATS).to_numpy()
-        & (exchanges["block1_num"] < 0).to_numpy()
-    ]
-    table = pd.DataFrame(
-        {
-            "frame": chosen["frame"],
-            "time": chosen["time"],
-            "endpoint": chosen["endpoint"],
-            "path": [paths[number] for number in chosen["_path"]],
-            "response_code": chosen["response_code"],
-            "response_frame": chosen["response_frame"],
-        }
-    )
-    return table.reset_index(drop=True)
+    path, form = exchanges["_path"], exchanges["content_format"]
+    posted = (exchanges["_code"] == _POST) & np.isin(form, _EXECUTE_FORMATS) & (exchanges["block1_num"] < 0)
+    chosen = resource[path] & posted
+    table = {name: exchanges[name][chosen] for name in EXECUTE_COLUMNS if name != "path"}
+    return {**table, "path": np.array([*paths, None], object)[path[chosen]]}
 
 
 def _is_resource(path: str) -> bool:

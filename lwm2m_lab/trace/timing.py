@@ -8,10 +8,9 @@ reached the sender, belongs to an earlier copy, and this one was spurious. Every
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from lwm2m_lab.trace.exchanges import EXCHANGE_LIFETIME, copy_groups, group_codes, last_before
+from lwm2m_lab.trace.exchanges import EXCHANGE_LIFETIME, Table, copy_groups, group_codes, last_before
 from lwm2m_lab.trace.peers import ends
 from lwm2m_lab.wire import Columns
 
@@ -67,24 +66,24 @@ def _dtls_bytes(columns: Columns, length: Ints) -> Ints:
     return added
 
 
-def build_timing(columns: Columns, exchanges: pd.DataFrame) -> pd.DataFrame:
+def build_timing(columns: Columns, exchanges: Table) -> Table:
     """One row an exchange, in their order.
 
     Returns
     -------
-    DataFrame
+    dict of arrays
         ``needed``, ``spurious``: copies of the request after the first; ``answers``: acknowledgements and responses
         seen; ``duplicate_acks``; ``start_ns``, ``sent_ns`` (the copy that was answered; of an unanswered one the last),
         ``answer_ns`` (-1: none), ``request_bytes`` and ``response_bytes`` on the wire with all copies.
     """
-    count = len(exchanges)
+    count = len(exchanges["_row"])
     if not count:
         names = ("needed", "spurious", "answers", "duplicate_acks", "start_ns", "sent_ns", "answer_ns")
-        return pd.DataFrame({name: np.zeros(0, np.int64) for name in (*names, "request_bytes", "response_bytes")})
+        return {name: np.zeros(0, np.int64) for name in (*names, "request_bytes", "response_bytes")}
     rows, owner = _copies(columns, exchanges)
     answers, answered = _answers(columns, exchanges)
     time = columns["time"]
-    start = time[exchanges["_row"].to_numpy()]
+    start = time[exchanges["_row"]]
     sent = _Keyed(owner, time[rows] - start[owner])
     heard = _Keyed(answered, time[answers] - start[answered])
     trip, back = _round_trips(columns, exchanges, sent, heard)
@@ -94,24 +93,22 @@ def build_timing(columns: Columns, exchanges: pd.DataFrame) -> pd.DataFrame:
     last = np.zeros(count, np.int64)
     np.maximum.at(last, sent.owner[needed], sent.since[needed])
     answer = heard.first_from(last)
-    response = exchanges["_response"].to_numpy()
+    response = exchanges["_response"]
     separate = np.where(response >= 0, time[response] - start, -1)
     answer = np.maximum(answer, separate)
     size = wire_bytes(columns)
     heard_rows, heard_owner = _with_separate(columns, exchanges, answers, answered)
-    return pd.DataFrame(
-        {
-            "needed": np.bincount(sent.owner, needed, count).astype(np.int64),
-            "spurious": np.bincount(sent.owner, further & spurious, count).astype(np.int64),
-            "answers": np.bincount(heard.owner, minlength=count),
-            "duplicate_acks": np.maximum(np.bincount(heard.owner, minlength=count) - 1, 0),
-            "start_ns": start,
-            "sent_ns": start + last,
-            "answer_ns": np.where(answer < 0, -1, start + answer),
-            "request_bytes": np.bincount(owner, size[rows], count).astype(np.int64),
-            "response_bytes": np.bincount(heard_owner, size[heard_rows], count).astype(np.int64),
-        }
-    )
+    return {
+        "needed": np.bincount(sent.owner, needed, count).astype(np.int64),
+        "spurious": np.bincount(sent.owner, further & spurious, count).astype(np.int64),
+        "answers": np.bincount(heard.owner, minlength=count),
+        "duplicate_acks": np.maximum(np.bincount(heard.owner, minlength=count) - 1, 0),
+        "start_ns": start,
+        "sent_ns": start + last,
+        "answer_ns": np.where(answer < 0, -1, start + answer),
+        "request_bytes": np.bincount(owner, size[rows], count).astype(np.int64),
+        "response_bytes": np.bincount(heard_owner, size[heard_rows], count).astype(np.int64),
+    }
 
 
 class _Keyed:
@@ -148,21 +145,21 @@ class _Keyed:
         return np.where(there, np.append(self.since, 0)[np.minimum(at, len(self.key))], -1)
 
 
-def _copies(columns: Columns, exchanges: pd.DataFrame) -> tuple[Ints, Ints]:
+def _copies(columns: Columns, exchanges: Table) -> tuple[Ints, Ints]:
     """Rows of all copies of the requests, and to which exchange each belongs."""
     good = (columns["mid"] >= 0) & (columns["code"] > 0) & (columns["code"] < 32)
     ordered, starts = copy_groups(columns, np.nonzero(good)[0])
     first = ordered[starts]
-    place = np.searchsorted(exchanges["_row"].to_numpy(), first)
+    place = np.searchsorted(exchanges["_row"], first)
     owner: Ints = place[np.cumsum(starts) - 1]
     return ordered, owner
 
 
-def _answers(columns: Columns, exchanges: pd.DataFrame) -> tuple[Ints, Ints]:
+def _answers(columns: Columns, exchanges: Table) -> tuple[Ints, Ints]:
     """Rows of acknowledgements and resets, and which exchange each answers."""
     # A request in an acknowledgement is against the rules, but it occurs; it answers nothing.
     acks = np.nonzero((columns["type"] >= _ACK) & ((columns["code"] == 0) | (columns["code"] >= 32)))[0]
-    asked = exchanges["_row"].to_numpy()
+    asked = exchanges["_row"]
     src, dst = ends(columns)
     near, far = np.concatenate([src[asked], dst[acks]]), np.concatenate([dst[asked], src[acks]])
     key = group_codes(near, far, columns["mid"][np.concatenate([asked, acks])])
@@ -173,16 +170,16 @@ def _answers(columns: Columns, exchanges: pd.DataFrame) -> tuple[Ints, Ints]:
     return acks[good], owner[good]
 
 
-def _with_separate(columns: Columns, exchanges: pd.DataFrame, answers: Ints, answered: Ints) -> tuple[Ints, Ints]:
+def _with_separate(columns: Columns, exchanges: Table, answers: Ints, answered: Ints) -> tuple[Ints, Ints]:
     """The answers, with the responses that came in a message of their own."""
-    response = exchanges["_response"].to_numpy()
+    response = exchanges["_response"]
     own = np.nonzero((response >= 0) & (columns["type"][response] < _ACK))[0]
     return np.append(answers, response[own]), np.append(answered, own)
 
 
-def _round_trips(columns: Columns, exchanges: pd.DataFrame, sent: _Keyed, heard: _Keyed) -> tuple[Ints, Ints]:
+def _round_trips(columns: Columns, exchanges: Table, sent: _Keyed, heard: _Keyed) -> tuple[Ints, Ints]:
     """The smallest round trip to whom each exchange asks, and that to who asks; nanoseconds, 0 where none is known."""
-    count = len(exchanges)
+    count = len(exchanges["_row"])
     hosts = host_codes(columns)
     near, far = hosts[exchanges["_src"]], hosts[exchanges["_dst"]]
     total = int(hosts.max()) + 1

@@ -10,10 +10,9 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from lwm2m_lab.trace.exchanges import group_codes, seconds
+from lwm2m_lab.trace.exchanges import Table, group_codes, numbered, seconds
 from lwm2m_lab.trace.rows import Rows
 from lwm2m_lab.wire import Columns, coap, values
 
@@ -31,104 +30,115 @@ TRANSFER_COLUMNS = (
 Ints = NDArray[np.int64]
 _GET, _FETCH = _FETCHING = 1, 5
 _REQUEST_TAG = 292
+_TAKEN_OVER = (
+    "endpoint", "frame", "time", "response_frame", "response_time", "response_code", "retransmissions", "_copies",
+    "_row", "_src", "_dst", "_device", "_path", "_query",
+)  # fmt: skip
 #: Bodies in which Request-Tags are looked for; more that go back are no server but an attack.
 MOST_LOOKED_INTO = 1000
 
 
-def build_blocks(columns: Columns, exchanges: pd.DataFrame, notifications: pd.DataFrame) -> pd.DataFrame:
+def build_blocks(columns: Columns, exchanges: Table, notifications: Table) -> Table:
     """One row a block that carries payload: Block1 in requests, Block2 in responses and notifications."""
     further = _notified(columns, exchanges, notifications)
     parts = [_sent(columns, exchanges), _fetched(columns, exchanges), further]
-    table = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-    if not len(table):
-        return table.assign(transfer=[])
-    table["transfer"] = _numbered(columns, table)
-    return table.sort_values(["transfer", "frame"], kind="stable", ignore_index=True)
+    table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    table["transfer"] = _numbered(columns, table) if len(table["frame"]) else np.zeros(0, np.int64)
+    order = np.lexsort((table["frame"], table["transfer"]))
+    return {name: column[order] for name, column in table.items()}
 
 
-def _sent(columns: Columns, exchanges: pd.DataFrame) -> pd.DataFrame:
+def _sent(columns: Columns, exchanges: Table) -> Table:
     """The blocks in requests."""
-    chosen = exchanges[(exchanges["block1_num"] >= 0).to_numpy() & (exchanges["_code"] != _GET).to_numpy()]
-    return _block_rows(columns, "block1", chosen, chosen["_row"].to_numpy(), chosen.index.to_numpy())
+    positions = np.nonzero((exchanges["block1_num"] >= 0) & (exchanges["_code"] != _GET))[0]
+    chosen = _chosen(exchanges, positions)
+    return _block_rows(columns, "block1", chosen, chosen["_row"], positions)
 
 
-def _fetched(columns: Columns, exchanges: pd.DataFrame) -> pd.DataFrame:
+def _fetched(columns: Columns, exchanges: Table) -> Table:
     """The blocks in responses to GET and FETCH."""
-    response = exchanges["_response"].to_numpy()
+    response, code = exchanges["_response"], exchanges["_response_code"]
     number = np.where(response >= 0, columns["block2_num"][response], -1) if len(columns["frame"]) else response
-    success = exchanges["_response_code"].between(64, 95).to_numpy()
-    chosen = exchanges[(number >= 0) & success & exchanges["_code"].isin(_FETCHING).to_numpy()]
-    return _block_rows(columns, "block2", chosen, chosen["_response"].to_numpy(), chosen.index.to_numpy())
+    success = (code >= 64) & (code < 96)
+    positions = np.nonzero((number >= 0) & success & np.isin(exchanges["_code"], _FETCHING))[0]
+    return _block_rows(columns, "block2", _chosen(exchanges, positions), response[positions], positions)
 
 
-def _notified(columns: Columns, exchanges: pd.DataFrame, notifications: pd.DataFrame) -> pd.DataFrame:
+def _notified(columns: Columns, exchanges: Table, notifications: Table) -> Table:
     """The first blocks in notifications; the others are fetched with GET (RFC 7959, 2.6)."""
-    rows = notifications["_row"].to_numpy().astype(np.int64)
+    rows = notifications["_row"]
     here = (columns["block2_num"][rows] >= 0) & (columns["code"][rows] >> 5 == 2)
     rows = rows[here]
-    chosen = exchanges.iloc[notifications["_exchange"].to_numpy().astype(np.int64)[here]].copy()
+    frame, time, none = columns["frame"][rows], seconds(columns)[rows], np.zeros(len(rows), np.int64)
     # A notification answers no request of its own: it is request and response in one.
-    chosen["frame"] = chosen["response_frame"] = columns["frame"][rows]
-    chosen["time"] = chosen["response_time"] = seconds(columns)[rows]
-    chosen["response_code"] = np.array(columns.categories["code"], object)[columns["code"][rows]]
-    chosen["_copies"], chosen["retransmissions"] = 1, 0
-    return _block_rows(columns, "block2", chosen, rows, np.full(len(rows), -1))
+    chosen = {
+        **_chosen(exchanges, notifications["_exchange"][here]),
+        "frame": frame,
+        "response_frame": frame,
+        "time": time,
+        "response_time": time,
+        "response_code": np.array(columns.categories["code"], object)[columns["code"][rows]],
+        "_copies": none + 1,
+        "retransmissions": none,
+    }
+    return _block_rows(columns, "block2", chosen, rows, none - 1)
 
 
-def _block_rows(columns: Columns, kind: str, chosen: pd.DataFrame, carrier: Ints, positions: Ints) -> pd.DataFrame:
+def _chosen(exchanges: Table, positions: Ints) -> Table:
+    """What of these exchanges their blocks take over."""
+    return {name: exchanges[name][positions] for name in _TAKEN_OVER}
+
+
+def _block_rows(columns: Columns, kind: str, chosen: Table, carrier: Ints, positions: Ints) -> Table:
     """The blocks that the rows `carrier` carry, for the exchanges `chosen`."""
     num = columns[f"{kind}_num"][carrier].astype(np.int64)
     size = columns[f"{kind}_size"][carrier].astype(np.int64)
     sender, receiver = ("_src", "_dst") if kind == "block1" else ("_dst", "_src")
-    return pd.DataFrame(
-        {
-            "kind": kind,
-            "endpoint": chosen["endpoint"].to_numpy(),
-            "frame": columns["frame"][carrier],
-            "time": chosen["time" if kind == "block1" else "response_time"].to_numpy(),
-            "num": num,
-            "offset": num * np.maximum(size, 0),
-            "size": size,
-            "more": columns[f"{kind}_more"][carrier].astype(bool),
-            "length": columns["payload_length"][carrier].astype(np.int64),
-            "copies": chosen["_copies"].to_numpy(),
-            "retransmissions": chosen["retransmissions"].to_numpy(),
-            "request_frame": chosen["frame"].to_numpy(),
-            "response_frame": chosen["response_frame"].to_numpy(),
-            "response_time": chosen["response_time"].to_numpy(),
-            "response_code": chosen["response_code"].to_numpy(),
-            "expected": columns["size1" if kind == "block1" else "size2"][carrier],
-            "_carrier": carrier,
-            "_exchange": positions,
-            "_sender": chosen[sender].to_numpy(),
-            "_receiver": chosen[receiver].to_numpy(),
-            "_device": chosen["_device"].to_numpy(),
-            "_path": chosen["_path"].to_numpy(),
-            "_query": chosen["_query"].to_numpy(),
-            "_form": columns["content_format"][carrier] if kind == "block1" else np.full(len(carrier), -1),
-            "_etag": columns["etag"][carrier],
-        }
-    )
+    return {
+        "kind": np.full(len(carrier), kind, object),
+        "endpoint": chosen["endpoint"],
+        "frame": columns["frame"][carrier],
+        "time": chosen["time" if kind == "block1" else "response_time"],
+        "num": num,
+        "offset": num * np.maximum(size, 0),
+        "size": size,
+        "more": columns[f"{kind}_more"][carrier].astype(bool),
+        "length": columns["payload_length"][carrier].astype(np.int64),
+        "copies": chosen["_copies"],
+        "retransmissions": chosen["retransmissions"],
+        "request_frame": chosen["frame"],
+        "response_frame": chosen["response_frame"],
+        "response_time": chosen["response_time"],
+        "response_code": chosen["response_code"],
+        "expected": columns["size1" if kind == "block1" else "size2"][carrier],
+        "_carrier": carrier,
+        "_exchange": positions,
+        "_sender": chosen[sender],
+        "_receiver": chosen[receiver],
+        "_device": chosen["_device"],
+        "_path": chosen["_path"],
+        "_query": chosen["_query"],
+        "_form": columns["content_format"][carrier] if kind == "block1" else np.full(len(carrier), -1),
+        "_etag": columns["etag"][carrier],
+    }
 
 
-def _numbered(columns: Columns, blocks: pd.DataFrame) -> Ints:
+def _numbered(columns: Columns, blocks: Table) -> Ints:
     """The transfer that each block belongs to, numbered by their first frames.
 
     Blocks of one body have the same device, at whatever address, the same peer, path, query and Content-Format, the
     same ETag and Request-Tag; a block 0 after another block begins the next body.
     """
     # The device by its name, the peer by its address: who moves is the device.
-    device, sender, receiver = (blocks[name].to_numpy() for name in ("_device", "_sender", "_receiver"))
+    device, sender, receiver = (blocks[name] for name in ("_device", "_sender", "_receiver"))
     peer = np.where(sender == device, receiver, sender)
-    keys = [blocks[name].to_numpy() for name in ("_path", "_query", "_form")]
-    fetched = blocks["kind"].to_numpy() == "block2"
-    key = group_codes(fetched, pd.factorize(blocks["endpoint"])[0], sender == device, peer, *keys)
+    keys = [blocks[name] for name in ("_path", "_query", "_form")]
+    key = group_codes(blocks["kind"] == "block2", numbered(blocks["endpoint"])[0], sender == device, peer, *keys)
     key = group_codes(key, _etags(key, blocks))
     key = group_codes(key, _request_tags(columns, key, blocks))
-    order = np.lexsort((blocks["frame"].to_numpy(), key))
-    sorted_key, num = key[order], blocks["num"].to_numpy()[order]
-    more = blocks["more"].to_numpy()[order]
-    code = blocks["response_code"].to_numpy()[order]
+    order = np.lexsort((blocks["frame"], key))
+    sorted_key = key[order]
+    num, more, code = (blocks[name][order] for name in ("num", "more", "response_code"))
     anew = np.ones(len(order), bool)
     if len(order) > 1:
         before_num, before_more, before_code = num[:-1], more[:-1], code[:-1]
@@ -136,19 +146,19 @@ def _numbered(columns: Columns, blocks: pd.DataFrame) -> Ints:
         whole = ~before_more & (before_code != None)  # noqa: E711
         anew[1:] = (sorted_key[1:] != sorted_key[:-1]) | ((num[1:] == 0) & ((before_num > 0) | whole))
     number = np.cumsum(anew) - 1
-    first = blocks["frame"].to_numpy()[order][anew]
+    first = blocks["frame"][order][anew]
     rank = np.argsort(np.argsort(first, kind="stable"), kind="stable")
     result = np.empty(len(order), np.int64)
     result[order] = rank[number]
     return result
 
 
-def _etags(key: Ints, blocks: pd.DataFrame) -> Ints:
+def _etags(key: Ints, blocks: Table) -> Ints:
     """The ETag of each block; one that has none has that of the block before it, else of the one behind it."""
-    etag: Ints = blocks["_etag"].to_numpy().astype(np.int64)
+    etag: Ints = blocks["_etag"].astype(np.int64)
     if (etag < 0).all():
         return etag
-    order = np.lexsort((blocks["frame"].to_numpy(), key))
+    order = np.lexsort((blocks["frame"], key))
     sorted_key, at = key[order], np.arange(len(order))
     known = etag[order] >= 0
     before = np.maximum.accumulate(np.where(known, at, 0))
@@ -159,14 +169,14 @@ def _etags(key: Ints, blocks: pd.DataFrame) -> Ints:
     return result
 
 
-def _request_tags(columns: Columns, key: Ints, blocks: pd.DataFrame) -> Ints:
+def _request_tags(columns: Columns, key: Ints, blocks: Table) -> Ints:
     """A number for each Request-Tag (RFC 9175), looked for where blocks do not go on; elsewhere it tells nothing."""
-    tags = np.full(len(blocks), -1, np.int64)
-    order = np.lexsort((blocks["frame"].to_numpy(), key))
+    tags = np.full(len(key), -1, np.int64)
+    order = np.lexsort((blocks["frame"], key))
     sorted_key = key[order]
-    back = np.append(False, (np.diff(sorted_key) == 0) & (np.diff(blocks["num"].to_numpy()[order]) <= 0))
-    back &= (blocks["kind"].to_numpy() == "block1")[order]
-    carrier = blocks["_carrier"].to_numpy()
+    back = np.append(False, (np.diff(sorted_key) == 0) & (np.diff(blocks["num"][order]) <= 0))
+    back &= (blocks["kind"] == "block1")[order]
+    carrier = blocks["_carrier"]
     known: dict[bytes, int] = {}
     # One block of those tells whether this sender has Request-Tags at all.
     groups, told = np.unique(sorted_key[back], return_index=True)
@@ -221,11 +231,9 @@ def body_of(columns: Columns, blocks: Rows) -> bytes | None:
     return bytes(body)
 
 
-def build_transfers(columns: Columns, blocks: Rows) -> pd.DataFrame:
-    """One row a transfer; the blocks are all of a capture, in the order of their transfers."""
-    rows = [_transfer(columns, group) for group in blocks.split("transfer")]
-    table = pd.DataFrame(rows, columns=list(TRANSFER_COLUMNS))
-    return table.astype({"content_format": "Int64", "expected_size": "Int64"})
+def build_transfers(columns: Columns, blocks: Rows) -> list[dict[str, object]]:
+    """What there is to say of each transfer; the blocks are all of a capture, in the order of their transfers."""
+    return [_transfer(columns, group) for group in blocks.split("transfer")]
 
 
 def _transfer(columns: Columns, group: Rows) -> dict[str, object]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
+import numpy as np
 
 from lwm2m_lab.wire.survey import Survey, survey
 from lwm2m_lab.wire.text import printable
@@ -126,6 +126,8 @@ class Triage:
             {**one.to_dict(), "found": printable(one.found), "frames": ", ".join(map(str, one.frames[:6]))}
             for one, _ in self._shown()
         ]
+        import pandas as pd
+
         with pd.option_context("display.max_colwidth", None):
             return f"{head}<p>{facts}</p>{pd.DataFrame(rows).to_html(index=False, escape=True, border=0)}"
 
@@ -154,9 +156,9 @@ def _facts(capture: Capture, seen: Survey) -> Iterable[str]:
     opened = int((columns.session >= 0).sum())
     within = f", {opened} of them in DTLS that was opened" if opened else ""
     yield f"{seen.packets} packets in {seen.span_s:.3f} s, {columns.rows} CoAP messages{within}"
-    names = list(dict.fromkeys(capture.registrations["endpoint"])) if columns.rows else []
+    names = list(dict.fromkeys(one["endpoint"] for one in capture._registered)) if columns.rows else []
     if names:
-        shown = ", ".join(map(str, names[:4])) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
         yield f"endpoints: {shown}"
     for update in capture._updates[:4]:
         yield f"update: {update.headline()}"
@@ -169,12 +171,12 @@ def _facts(capture: Capture, seen: Survey) -> Iterable[str]:
 
 def _capture_point(capture: Capture) -> str | None:
     """Nearer to which end the capture was made: whoever is near answers at once."""
-    table = capture._wired
-    if not len(table):
+    own = capture.rows("exchanges")
+    answered = own[(own["_response"] >= 0) & (own.retransmissions == 0)]
+    from_device = answered["_device"] == answered["_src"]
+    if not from_device.any() or from_device.all():
         return None
-    answered = table[(table["_response"] >= 0) & (table["retransmissions"] == 0)]
-    from_device = (answered["_device"] == answered["_src"]).to_numpy()
-    to_server, to_device = answered["rtt_s"][from_device].median(), answered["rtt_s"][~from_device].median()
+    to_server, to_device = (float(np.median(answered.rtt_s[way])) for way in (from_device, ~from_device))
     if not (to_server >= 0 and to_device >= 0) or abs(to_device - to_server) < 0.02:
         return None
     near, quick, slow = (

@@ -99,13 +99,14 @@ def time_stamps(capture: Capture, seen: Survey) -> Iterator[Lack]:
             tuple(frame for frame, _ in seen.backwards),
             "sort the file if it was merged (reordercap); else capture with the clock at rest (no NTP step)",
         )
-    late = capture._wired[capture._wired["rtt_s"] > 3600]
+    asked = capture.rows("exchanges")
+    late = asked[asked.rtt_s > 3600]
     if len(late):
         yield Lack(
             "time jumps",
             "limits",
-            f"an answer follows its request by {late['rtt_s'].max() / 3600:.1f} h: the clock was set in between",
-            tuple(late["response_frame"].tolist()[:6]),
+            f"an answer follows its request by {late.rtt_s.max() / 3600:.1f} h: the clock was set in between",
+            tuple(late.response_frame.tolist()[:6]),
             "capture with the clock at rest; durations across that frame mean nothing",
         )
     if seen.tick_ns >= COARSE_NS and seen.packets >= 10 and _at_once(capture):
@@ -203,9 +204,9 @@ def unusual_ports(capture: Capture, seen: Survey) -> Iterator[Lack]:
 
 def _at_once(capture: Capture) -> bool:
     """Whether answers come in no time from both ends: no network is so quick, but a clock may be so slow."""
-    answered = capture._wired[capture._wired["_response"] >= 0]
-    from_device = (answered["_device"] == answered["_src"]).to_numpy()
-    quick = (answered["rtt_s"] == 0).to_numpy()
+    asked = capture.rows("exchanges")
+    answered = asked[asked["_response"] >= 0]
+    from_device, quick = answered["_device"] == answered["_src"], answered.rtt_s == 0
     return all(quick[way].mean() >= 0.3 for way in (from_device, ~from_device) if way.any())
 
 

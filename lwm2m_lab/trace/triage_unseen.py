@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from lwm2m_lab.trace.endpoints import Registration
+from lwm2m_lab.trace.exchanges import alike, group_codes
 from lwm2m_lab.trace.outcomes import accepted_installs
 from lwm2m_lab.trace.triage import Lack
 from lwm2m_lab.trace.triage_file import ENOUGH, Check
@@ -32,23 +33,24 @@ _STATE, _RESULT, _VERSION = "/5/0/3", "/5/0/5", "/3/0/3"
 
 def one_direction(capture: Capture, seen: Survey) -> Iterator[Lack]:
     """Requests without responses, or responses without requests, between two hosts."""
-    messages = _by_hosts(capture)
-    for (near, far), part in messages.groupby(["near", "far"], sort=False):
-        ways = part["way"].unique()
-        if len(ways) != 1 or part["mid"].nunique() < ENOUGH:
+    columns = capture.columns
+    pair, way = _by_hosts(columns)
+    for rows in alike(np.arange(columns.rows), pair):
+        different = len(np.unique(columns["mid"][rows]))
+        if way[rows].any() != way[rows].all() or different < ENOUGH:
             continue
-        answers = part["code"].between(64, 191) | (part["type"] == 2)
-        copies = len(part) - part["mid"].nunique()
+        code = columns["code"][rows]
+        answers = ((code >= 64) & (code < 192)) | (columns["type"][rows] == 2)
         # A sender that repeats everything is not answered; one that goes on was.
-        if not answers.any() and copies >= 0.5 * part["mid"].nunique():
+        if not answers.any() and len(rows) - different >= 0.5 * different:
             continue
         what = "responses without their requests" if answers.all() else "requests without their responses"
-        source, target = (near, far) if ways[0] else (far, near)
+        source, target = (_host(columns.categories[name][columns[name][rows[0]]]) for name in ("src", "dst"))
         yield Lack(
             "one direction",
             "stops",
-            f"{len(part)} messages from {source} to {target}, none back: {what}",
-            tuple(part["frame"].tolist()[:6]),
+            f"{len(rows)} messages from {source} to {target}, none back: {what}",
+            tuple(columns["frame"][rows[:6]].tolist()),
             "capture both directions: no filter by source, both fibres of a tap, both directions of a mirror port; "
             "with NAT capture on one side of it",
         )
@@ -61,10 +63,11 @@ def sampled(capture: Capture, seen: Survey) -> Iterator[Lack]:
         return
     requests = np.nonzero((columns["type"] == 0) & (columns["code"] > 0) & (columns["code"] < 32))[0]
     acks = np.nonzero((columns["type"] == 2) & (columns["code"] >= 64))[0]
-    asked, answered = _ends(columns, requests, "src", "dst"), _ends(columns, acks, "dst", "src")
-    messages = _by_hosts(capture)
-    both_ways = messages.groupby(["near", "far"])["way"].transform("nunique").to_numpy() == 2
-    orphans = acks[~answered.isin(asked) & both_ways[acks]]
+    # Who asked whom with which message id.
+    ends = (("src", "dst"), ("dst", "src"), ("mid", "mid"))
+    key = group_codes(*(np.append(columns[asks][requests], columns[answers][acks]) for asks, answers in ends))
+    answered = np.isin(key[len(requests) :], key[: len(requests)])
+    orphans = acks[~answered & _both_ways(*_by_hosts(columns))[acks]]
     if len(orphans) >= ENOUGH:
         yield Lack(
             "packets missing",
@@ -78,8 +81,7 @@ def sampled(capture: Capture, seen: Survey) -> Iterator[Lack]:
 
 def starts_late(capture: Capture, seen: Survey) -> Iterator[Lack]:
     """A capture that begins after the registration, or within the transfer."""
-    registered = capture.registrations
-    known = set(registered["endpoint"][registered["operation"] == "register"])
+    known = {one["endpoint"] for one in _registers(capture)}
     missing = [one for one in capture._updates if one.endpoint not in known]
     within = []
     for update in capture._updates:
@@ -125,8 +127,8 @@ def ends_early(capture: Capture, seen: Survey) -> Iterator[Lack]:
 def _still_open(capture: Capture, update: Update, end: float) -> str | None:
     """What the capture did not wait for."""
     executed = _executed(capture, update)
-    own = capture._wired.iloc[update.evidence.exchanges]
-    last = float(np.nanmax([own["time"].max(), own["response_time"].max()]))
+    own = capture.rows("exchanges", np.array(update.evidence.exchanges, np.int64))
+    last = float(np.nanmax(np.append(own.time, own.response_time)))
     if executed is None:
         if update.evidence.unanswered is not None and update.evidence.unanswered[1] >= 5:
             return None
@@ -171,9 +173,7 @@ def wrong_side(capture: Capture, seen: Survey) -> Iterator[Lack]:
     """A capture on the side of a NAT where a part of the session cannot be seen."""
     for update in capture._updates:
         host = _uri_host(update.evidence.uri)
-        device = _host(
-            capture.columns.categories["src"][int(capture._wired["_device"].iat[update.evidence.exchanges[0]])]
-        )
+        device = _host(capture.device_address(update.evidence.exchanges[0]))
         if host is None or len(update.evidence.exchanges) > 1 or host == device:
             continue
         here, there = _is_private(device), _is_private(host)
@@ -188,16 +188,18 @@ def wrong_side(capture: Capture, seen: Survey) -> Iterator[Lack]:
             (update.frames[0],),
             "capture where the download passes too: at the device, or between it and the repository",
         )
-    registered = capture.registrations
-    register = registered[(registered["operation"] == "register") & (registered["endpoint"] != registered["address"])]
-    for address, part in register.groupby(register["address"].map(_host)):
-        names = list(dict.fromkeys(part["endpoint"]))
-        if len(names) > 1 and _is_private(str(address)) is False:
+    behind: dict[str, list[Registration]] = {}
+    for one in _registers(capture):
+        if one["endpoint"] != one["address"]:
+            behind.setdefault(_host(one["address"]), []).append(one)
+    for address, those in sorted(behind.items()):
+        names = dict.fromkeys(one["endpoint"] for one in those)
+        if len(names) > 1 and _is_private(address) is False:
             yield Lack(
                 "behind a NAT",
                 "note",
                 f"{len(names)} endpoint names register from {address}: the capture sees them from outside a NAT",
-                tuple(part["frame"].tolist()[:6]),
+                tuple(one["frame"] for one in those[:6]),
                 "devices are told apart by port and name; what happens behind the NAT only a capture there shows",
             )
 
@@ -207,28 +209,30 @@ def wrong_side(capture: Capture, seen: Survey) -> Iterator[Lack]:
 
 def _followed(capture: Capture) -> list[Update]:
     """The updates whose device is known after its next boot, too: without a registration a new port is a stranger."""
-    table = capture.registrations[capture.registrations["operation"] == "register"]
-    known = set(table["endpoint"])
-    last = int(table["frame"].max()) if len(table) else 0
+    known = {one["endpoint"] for one in _registers(capture)}
+    last = max((one["frame"] for one in _registers(capture)), default=0)
     return [one for one in capture._updates if one.endpoint in known or last < one.frames[0]]
 
 
-def _ends(columns: Columns, rows: NDArray[np.int64], asker: str, asked: str) -> pd.MultiIndex:
-    """Who asked whom with which message id."""
-    return pd.MultiIndex.from_arrays([columns[name][rows] for name in (asker, asked, "mid")])
+def _registers(capture: Capture) -> list[Registration]:
+    return [one for one in capture._registered if one["operation"] == "register"]
 
 
-def _by_hosts(capture: Capture) -> pd.DataFrame:
-    """Every message with the two hosts between which it went, in an order of their own, and which way."""
-    columns = capture.columns
-    hosts, host = np.unique([_host(one) for one in columns.categories["src"]], return_inverse=True)
+def _by_hosts(columns: Columns) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """For each message a number for the two hosts between which it went, and which way it went there."""
     if not columns.rows:
-        return pd.DataFrame({name: [] for name in ("near", "far", "way", "frame", "type", "code", "mid")})
+        return np.zeros(0, np.int64), np.zeros(0, bool)
+    hosts, host = np.unique([_host(one) for one in columns.categories["src"]], return_inverse=True)
     src, dst = host[columns["src"]], host[columns["dst"]]
     # On one host, as on loopback, the ports tell the ways apart.
     way = np.where(src == dst, columns["src"] < columns["dst"], src < dst)
-    table = {"near": hosts[np.minimum(src, dst)], "far": hosts[np.maximum(src, dst)], "way": way}
-    return pd.DataFrame({**table, **{name: columns[name] for name in ("frame", "type", "code", "mid")}})
+    return np.minimum(src, dst) * len(hosts) + np.maximum(src, dst), way
+
+
+def _both_ways(pair: NDArray[np.int64], way: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """For each message whether others went the other way between the same hosts."""
+    both: NDArray[np.bool_] = np.isin(pair, np.intersect1d(pair[way], pair[~way]))
+    return both
 
 
 def _executed(capture: Capture, update: Update) -> tuple[int, float] | None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 
 from lwm2m_lab.trace import deliveries
 from lwm2m_lab.trace.delivery import Delivery
@@ -85,6 +84,8 @@ class Update:
         return "\n".join([self.headline(), *rows])
 
     def _repr_html_(self) -> str:
+        import pandas as pd
+
         frame = pd.DataFrame({"value": [str(value) for value in self.to_dict().values()]}, index=list(UPDATE_FIELDS))
         return str(frame.to_html(escape=True, border=0))
 

@@ -243,7 +243,7 @@ def test_an_acknowledgement_with_a_request_in_it_answers_nothing(ready: Any) -> 
     """Against the rules, but seen in the field."""
     ready.say(peers.SERVER, ready.device, Message("ACK", "0.01", 7, b"\1", ((11, b"5"),)))
     timing = ready.capture()._timing
-    assert timing["answers"].iloc[-1] == 0
+    assert timing["answers"][-1] == 0
 
 
 def test_it_reads_as_one_line_says() -> None:

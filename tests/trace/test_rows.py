@@ -12,27 +12,32 @@ from hypothesis import strategies as st
 
 from lwm2m_lab.trace.rows import Rows, Source, grouped
 
-
-def test_missing_values_are_minus_one_and_none() -> None:
-    """Whatever pandas made of them."""
-    table = pd.DataFrame({"frame": [1, 2], "code": ["2.04", None], "answer": pd.array([7, None], "Int64")})
-    rows = Rows(Source.of(table))
-    assert rows.code.tolist() == ["2.04", None]
-    assert rows.answer.tolist() == [7, -1]
-    assert rows.where(code=None).frame.tolist() == [2]
+RECORDS = [(1, "/a", None), (2, "/b", 7), (3, "/c", "text")]
 
 
-def test_where_takes_one_value_or_several() -> None:
+@pytest.fixture
+def rows() -> Rows:
+    """Three rows of records."""
+    return Rows(Source.of_records(("frame", "path", "value"), RECORDS))
+
+
+def test_records_keep_their_values(rows: Rows) -> None:
+    """Frames are numpy's numbers, everything else is what it was: a missing value None, no number made a float."""
+    assert rows.frame.dtype == np.int64
+    assert rows.value.tolist() == [None, 7, "text"]
+    assert rows.where(value=None).frame.tolist() == [1]
+    assert Source.of_records(("frame", "path"), [])["frame"].dtype == np.int64
+
+
+def test_where_takes_one_value_or_several(rows: Rows) -> None:
     """Like ``==`` and ``isin``; nothing is left of nothing."""
-    rows = Rows(Source.of(pd.DataFrame({"frame": [1, 2, 3], "path": ["/a", "/b", "/c"]})))
     assert rows.where(path=("/a", "/c")).frame.tolist() == [1, 3]
     assert len(rows[:0].where(path="/a")) == 0
     assert (rows[:0].first("frame"), rows.last("frame"), rows[:0].last("frame", 9)) == (None, 3, 9)
 
 
-def test_a_column_that_is_not_there_is_named_with_those_that_are() -> None:
+def test_a_column_that_is_not_there_is_named_with_those_that_are(rows: Rows) -> None:
     """As an attribute, with what would have been accepted."""
-    rows = Rows(Source.of(pd.DataFrame({"frame": [1]})))
     with pytest.raises(AttributeError, match="no column 'frames'; frame"):
         _ = rows.frames
 
