@@ -34,6 +34,7 @@ from lwm2m_lab.live.pull import is_local
 from lwm2m_lab.live.reach import Reach
 from lwm2m_lab.live.registration import Registration
 from lwm2m_lab.live.requests import NoAnswer, Requester, Timers, cancel, path_of, unknown_critical
+from lwm2m_lab.live.slots import Slot, slots_of
 from lwm2m_lab.live.tree import Refusal
 from lwm2m_lab.live.updater import Updater
 from lwm2m_lab.spec.objects import State, UpdateResult
@@ -64,6 +65,8 @@ class Happening:
         Afterwards.
     package_version, firmware_version : str or None
         ``/5/0/7`` and the firmware that runs, whether the device shows it or not.
+    slots : (Slot, Slot)
+        What lies where in the flash.
     """
 
     time: float
@@ -72,6 +75,11 @@ class Happening:
     result: UpdateResult
     package_version: str | None
     firmware_version: str
+    slots: tuple[Slot, Slot]
+
+    def __str__(self) -> str:
+        status = f"State {self.state.value}, Result {self.result.value}"
+        return f"{self.time:6.1f} s  {self.what:<30} {status:<17}  {self.slots[0]:<38}  {self.slots[1]}"
 
 
 class LwM2MClient:
@@ -157,6 +165,7 @@ class LwM2MClient:
             self.server, requester, self.options, self.flash.settings, self.operations, self._happened
         )
         self.observations = self.with_faults(Observations)(self.operations.readable, self._effective)
+        self.updater.load()
         self._happened("boot")
         self.updater.boot(rebooted=self.boots > 1 or self._had_state)
         self.refresh()
@@ -273,7 +282,8 @@ class LwM2MClient:
         package = self.updater.values().get(7)
         now = asyncio.get_running_loop().time() - self._began
         version = self.flash.running if self.options.installs == "firmware" else self.flash.firmware_version
-        happening = Happening(now, what, state, result, None if package is None else str(package), version)
+        slots = slots_of(self.flash, self.options)
+        happening = Happening(now, what, state, result, None if package is None else str(package), version, slots)
         self.truth.append(happening)
         self._told(happening)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import pathlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.live.image import FirmwareImage
+from lwm2m_lab.live.image import FirmwareImage, ImageSource, image_from
 from lwm2m_lab.live.image import image as make_image
 from lwm2m_lab.live.link import Link
 from lwm2m_lab.live.network import LoopbackNetwork, Network, SimulatedNetwork, free_ports
@@ -18,7 +16,6 @@ from lwm2m_lab.live.procedure import ServerOptions
 from lwm2m_lab.live.requests import Timers
 from lwm2m_lab.live.run import Run
 from lwm2m_lab.live.world import Addresses, World, run_blocking
-from lwm2m_lab.wire.image import read_image
 
 __all__ = ["pull", "push"]
 
@@ -29,7 +26,6 @@ TIME_LIMIT = {"simulated": 7_200.0, "loopback": 120.0}
 PATIENCE = {"simulated": 60.0, "loopback": 5.0}
 
 NetworkKind = Literal["simulated", "loopback"]
-ImageSource = FirmwareImage | bytes | str | os.PathLike[str]
 
 
 def push(
@@ -222,24 +218,8 @@ def _addresses(network: NetworkKind) -> Addresses:
 
 
 def _as_image(source: ImageSource | None, version: str, size: int) -> FirmwareImage:
-    """An image made, taken as it is, or read from a file."""
-    if source is None:
-        return make_image(version=version, size=size)
-    if isinstance(source, FirmwareImage):
-        return source
-    if isinstance(source, bytes):
-        data = source
-    else:
-        try:
-            data = pathlib.Path(source).read_bytes()
-        except OSError as error:
-            raise BadInput(
-                f"{source} cannot be read ({error.strerror}); the path of a firmware image is expected"
-            ) from None
-    if not data:
-        raise BadInput("the image is empty; at least one byte is expected")
-    info = read_image(data)
-    return FirmwareImage(data, info.version if info else "unknown")
+    """An image made, or one that is there."""
+    return make_image(version=version, size=size) if source is None else image_from(source)
 
 
 @contextmanager

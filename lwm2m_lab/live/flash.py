@@ -18,8 +18,9 @@ from lwm2m_lab.spec.profiles import profile
 
 __all__ = ["Boot", "Flash", "StateFile"]
 
-#: What the boot loader has done: nothing; the new image was swapped in; it runs on trial; the old one is back.
-Boot = Literal["settled", "swapped", "trial", "reverted"]
+#: Where an installation stands: nothing goes on; the package is swapped in at the next boot; it was swapped in; it runs
+#: on trial; the old image is back.
+Boot = Literal["settled", "pending", "swapped", "trial", "reverted"]
 SCHEMA = 1
 
 
@@ -37,7 +38,8 @@ class Flash:
     firmware_version, software_version : str, str or None
         What ``/3/0/3`` and ``/3/0/19`` say; one of them is `running` in a device that keeps the rules.
     previous : str
-        Version in the other slot, to which a trial that is not confirmed reverts.
+        Version of the image that ran before: in a device with two slots it lies in the other one, and a trial that is
+        not confirmed goes back to it.
     boot : Boot
     settings : ServerSettings
     state, result : State, UpdateResult

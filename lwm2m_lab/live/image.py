@@ -19,8 +19,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lwm2m_lab.errors import BadInput
+from lwm2m_lab.wire.anatomy import Part
+from lwm2m_lab.wire.image import read_image
+from lwm2m_lab.wire.image_parts import ImageCheck, check_image, image_parts
 
-__all__ = ["FirmwareImage", "image", "public_key"]
+__all__ = ["FirmwareImage", "ImageSource", "image", "image_from", "public_key"]
 
 #: MCUboot's header takes 32 bytes, and imgtool pads the vectors behind it for no architecture of ours.
 HEADER_SIZE = 32
@@ -71,6 +74,29 @@ class FirmwareImage:
             raise BadInput(f"offset {at} lies outside the image; 0 to {self.size - 1} are expected")
         return FirmwareImage(self.data[:at] + bytes([self.data[at] ^ 1]) + self.data[at + 1 :], self.version)
 
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Header, firmware and trailer, field by field."""
+        return image_parts(self.data)
+
+    def checks(self, *, key: bytes | None = None) -> tuple[ImageCheck, ...]:
+        """What a boot loader looks at: magic, lengths, hash, and with a public key the signature.
+
+        Parameters
+        ----------
+        key : bytes, optional
+            In PEM, of an Ed25519 key.
+
+        Examples
+        --------
+        >>> print(*image(version="2.1.0", size=1000).damaged().checks(), sep=chr(10))
+        magic      ok     an MCUboot image
+        lengths    ok     header, firmware and TLVs lie where the header says
+        hash       FAILS  of the first 960 bytes, and another one is stored
+        signature  -      there is none
+        """
+        return check_image(self.data, key=key)
+
     def verify(self, *, key: bytes | None = None) -> str:
         """What imgtool says of the image: ``'OK'``, ``'INVALID_HASH'``, ``'INVALID_MAGIC'`` ...
 
@@ -111,8 +137,20 @@ class FirmwareImage:
         finally:
             beside.unlink(missing_ok=True)
 
+    def __str__(self) -> str:
+        lines = [f"{self.version}, {self.size} bytes"]
+        for part in self.parts:
+            raw = self.data[part.start : part.stop]
+            written = raw[:8].hex(" ") + (" …" if len(raw) > 8 else "")
+            lines.append(f"{part.start:>8}  {written:<26} {part.name}: {part.says}")
+        return "\n".join([*lines, *map(str, self.checks())])
+
     def __repr__(self) -> str:
         return f"FirmwareImage(version={self.version!r}, size={self.size}, sha256={self.sha256[:12]}…)"
+
+
+#: What is taken for an image.
+ImageSource = FirmwareImage | bytes | str | os.PathLike[str]
 
 
 def image(*, version: str = "2.0.0", size: int = 20_000, seed: int = 0, signed: bool = False) -> FirmwareImage:
@@ -145,6 +183,31 @@ def image(*, version: str = "2.0.0", size: int = 20_000, seed: int = 0, signed: 
     if not least <= size <= LARGEST:
         raise BadInput(f"size of the image is {size} bytes; {least} to {LARGEST} bytes (16 MiB) are expected")
     return _make(_parse_version(version), size, seed, signed)
+
+
+def image_from(source: ImageSource) -> FirmwareImage:
+    """An image taken as it is, from bytes, or read from a file.
+
+    Raises
+    ------
+    BadInput
+        For a file that cannot be read, or one without a byte.
+    """
+    if isinstance(source, FirmwareImage):
+        return source
+    if isinstance(source, bytes):
+        data = source
+    else:
+        try:
+            data = pathlib.Path(source).read_bytes()
+        except OSError as error:
+            raise BadInput(
+                f"{source} cannot be read ({error.strerror}); the path of a firmware image is expected"
+            ) from None
+    if not data:
+        raise BadInput("the image is empty; at least one byte is expected")
+    info = read_image(data)
+    return FirmwareImage(data, info.version if info else "unknown")
 
 
 def _parse_version(text: str) -> tuple[int, int, int, int]:

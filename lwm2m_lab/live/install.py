@@ -80,9 +80,7 @@ class Install(Pull):
         if self.options.install_fails or info is None:
             self.install_failed()
             return
-        self.flash.previous = self.flash.running
-        self.flash.running = info.version
-        self.flash.boot = "swapped"
+        self.flash.boot = "pending"
         self.host.reboot()
 
     def install_failed(self) -> None:
@@ -90,6 +88,23 @@ class Install(Pull):
         self.step(Event.INSTALL_FAILED)
         if self.machine.state == State.IDLE:
             self.drop_package()
+
+    # ---------------------------------------------------------------- between
+
+    def load(self) -> None:
+        """What the boot loader does before the firmware runs: swap a package in, or back if nobody has confirmed it."""
+        if self.flash.boot == "pending":
+            info = image_info(self.flash.package)
+            assert info is not None
+            self.swap(info.version)
+            self.flash.boot = "swapped"
+        elif self.flash.boot == "trial":
+            self.swap(self.flash.previous)
+            self.flash.boot = "reverted"
+
+    def swap(self, version: str) -> None:
+        """An image of this version runs from now on."""
+        self.flash.previous, self.flash.running = self.flash.running, version
 
     # ---------------------------------------------------------------- after it
 
@@ -99,7 +114,7 @@ class Install(Pull):
             self.step(Event.REBOOT)
         if self.flash.boot == "swapped":
             self._first_boot()
-        elif self.flash.boot in ("trial", "reverted"):
+        elif self.flash.boot == "reverted":
             self._reverted()
         elif self.machine.state == State.UPDATING:
             self.host.spawn(self.install())
@@ -139,7 +154,6 @@ class Install(Pull):
         """The self-test of a new image: confirmed it stays, failed it is swapped back at the next boot."""
         await self.host.sleep(self.options.confirm_after)
         if self.options.trial_fails:
-            self.flash.boot = "reverted"
             self.host.reboot()
             return
         self.flash.boot = "settled"
@@ -147,7 +161,7 @@ class Install(Pull):
 
     def _reverted(self) -> None:
         """The boot loader has put the old image back: the trial failed, or ended in a reboot unconfirmed."""
-        self.flash.boot, self.flash.running = "settled", self.flash.previous
+        self.flash.boot = "settled"
         self.show_version(self.flash.running)
         if self.machine.state == State.UPDATING:
             # The package was swapped in and out again: nothing is left to install (A2).

@@ -6,15 +6,11 @@ import hashlib
 import struct
 from dataclasses import dataclass
 
+from lwm2m_lab.wire.image_layout import MAGIC, SIGNATURES, hash_matches, image_layout
+
 __all__ = ["ImageInfo", "read_image"]
 
-MAGIC = 0x96F3B83D
 _HEADER = struct.Struct("<IIHHIIBBHI")
-_TLV_INFO, _TLV = struct.Struct("<HH"), struct.Struct("<HH")
-TRAILER, PROTECTED_TRAILER = 0x6907, 0x6908
-_HASHES = {0x10: "sha256", 0x11: "sha384", 0x12: "sha512"}
-#: RSA, ECDSA and Ed25519 signatures, and the pure one.
-_SIGNATURES = frozenset({0x20, 0x21, 0x22, 0x23, 0x24, 0x25})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,36 +50,11 @@ def read_image(data: bytes) -> ImageInfo | None:
     """
     if len(data) < _HEADER.size:
         return None
-    magic, _, header_size, protected_size, image_size, _, major, minor, revision, build = _HEADER.unpack_from(data)
+    magic, _, header_size, _, image_size, _, major, minor, revision, build = _HEADER.unpack_from(data)
     if magic != MAGIC:
         return None
     version = f"{major}.{minor}.{revision}" + (f"+{build}" if build else "")
-    hashed = header_size + image_size + protected_size
-    entries = _trailer(data, hashed)
-    valid: bool | None = False
-    if entries is not None:
-        stored = [(_HASHES[kind], value) for kind, value in entries if kind in _HASHES]
-        valid = all(hashlib.new(name, data[:hashed]).digest() == value for name, value in stored) if stored else None
-    signed = any(kind in _SIGNATURES for kind, _ in entries or [])
+    found = image_layout(data)
+    valid = False if found.wrong else hash_matches(data, found)
+    signed = any(kind in SIGNATURES for kind, _, _ in found.tlvs)
     return ImageInfo(version, header_size, image_size, len(data), valid, hashlib.sha256(data).hexdigest(), signed)
-
-
-def _trailer(data: bytes, at: int) -> list[tuple[int, bytes]] | None:
-    """The entries of the unprotected trailer; None where it is not whole."""
-    if at + _TLV_INFO.size > len(data):
-        return None
-    magic, total = _TLV_INFO.unpack_from(data, at)
-    end, at = at + total, at + _TLV_INFO.size
-    if magic != TRAILER or end > len(data):
-        return None
-    entries = []
-    while at < end:
-        if at + _TLV.size > end:
-            return None
-        kind, length = _TLV.unpack_from(data, at)
-        at += _TLV.size
-        if at + length > end:
-            return None
-        entries.append((kind & 0xFF, data[at : at + length]))
-        at += length
-    return entries
