@@ -78,8 +78,8 @@ class Happening:
     slots: tuple[Slot, Slot]
 
     def __str__(self) -> str:
-        status = f"State {self.state.value}, Result {self.result.value}"
-        return f"{self.time:6.1f} s  {self.what:<30} {status:<17}  {self.slots[0]:<38}  {self.slots[1]}"
+        first, other = map(str, self.slots)
+        return f"{self.time:6.1f} s  {self.what:<29}  {self.state.value}/{self.result.value}  {first:<19} | {other}"
 
 
 class LwM2MClient:

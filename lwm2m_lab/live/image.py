@@ -21,6 +21,7 @@ from typing import Any
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.wire.anatomy import Part
 from lwm2m_lab.wire.image import read_image
+from lwm2m_lab.wire.image_layout import HASHES, image_layout
 from lwm2m_lab.wire.image_parts import ImageCheck, check_image, image_parts
 
 __all__ = ["FirmwareImage", "ImageSource", "image", "image_from", "public_key"]
@@ -72,7 +73,28 @@ class FirmwareImage:
         at = self.size // 2 if offset is None else offset
         if not 0 <= at < self.size:
             raise BadInput(f"offset {at} lies outside the image; 0 to {self.size - 1} are expected")
-        return FirmwareImage(self.data[:at] + bytes([self.data[at] ^ 1]) + self.data[at + 1 :], self.version)
+        return self._with(self.data[:at] + bytes([self.data[at] ^ 1]) + self.data[at + 1 :])
+
+    def rehashed(self) -> FirmwareImage:
+        """The same image with the hash that its bytes have now: anybody can store it who knows the format.
+
+        Examples
+        --------
+        >>> image(version="2.1.0", size=1000).damaged().rehashed().verify()
+        'OK'
+        """
+        data, layout = bytearray(self.data), image_layout(self.data)
+        for kind, at, value in layout.tlvs:
+            name = HASHES.get(kind)
+            digest = hashlib.new(name, data[: layout.trailer]).digest() if name else b""
+            if len(digest) == len(value):
+                data[at : at + len(digest)] = digest
+        return self._with(bytes(data))
+
+    def _with(self, data: bytes) -> FirmwareImage:
+        """Other bytes; the version is what their header says, where they have one."""
+        info = read_image(data)
+        return FirmwareImage(data, info.version if info else self.version)
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -14,7 +14,7 @@ __all__ = ["Slot", "slots_of"]
 _RUNS = {
     "settled": "runs",
     "pending": "runs",
-    "swapped": "runs for the first time",
+    "swapped": "starts",
     "trial": "runs on trial",
     "reverted": "runs again",
 }
@@ -31,7 +31,7 @@ class Slot:
     version : str or None
         Of the image in it; None where there is no whole one.
     what : str
-        What the image is there for: ``"runs on trial"``, ``"package"``, ``"left over"``.
+        What the image is there for: ``"runs on trial"``, ``"waits for Update"``, ``"left over"``.
     """
 
     name: str
@@ -39,10 +39,7 @@ class Slot:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.version or '-'} {self.what}"
-
-    def __format__(self, spec: str) -> str:
-        return format(str(self), spec)
+        return f"{self.version} {self.what}" if self.version else self.what
 
 
 def slots_of(flash: Flash, options: DeviceOptions) -> tuple[Slot, Slot]:
@@ -51,8 +48,8 @@ def slots_of(flash: Flash, options: DeviceOptions) -> tuple[Slot, Slot]:
     Examples
     --------
     >>> options = DeviceOptions(slots="ab", firmware_version="1.0.0")
-    >>> print(*slots_of(Flash.new(options), options), sep="; ")
-    primary: 1.0.0 runs; secondary: - empty
+    >>> print(*slots_of(Flash.new(options), options), sep=" | ")
+    1.0.0 runs | empty
     """
     two = options.slots == "ab"
     return Slot("primary", flash.running, _RUNS[flash.boot]), _other(flash, two=two)
@@ -67,8 +64,14 @@ def _other(flash: Flash, *, two: bool) -> Slot:
         return Slot(name, flash.previous, "failed its trial")
     if flash.package:
         info = image_info(flash.package)
-        waits = "to be swapped in" if two else "to be copied over the other"
-        return Slot(name, info.version if info else None, waits if flash.boot == "pending" else "package")
+        return Slot(name, info.version if info else None, _waits(flash, two=two))
     if flash.state == State.DOWNLOADING:
         return Slot(name, None, "being written")
     return Slot(name, flash.previous, "left over") if two and flash.previous else Slot(name, None, "empty")
+
+
+def _waits(flash: Flash, *, two: bool) -> str:
+    """What a whole package waits for."""
+    if flash.boot == "pending":
+        return "to be swapped in" if two else "to be copied over the other"
+    return "is being installed" if flash.state == State.UPDATING else "waits for Update"

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from lwm2m_lab.show.clinic.cases import Case, case
     from lwm2m_lab.show.diagram import state_diagram
     from lwm2m_lab.show.exercises import check
+    from lwm2m_lab.show.images import ImageExplorer, image_explorer
     from lwm2m_lab.show.scene import rungs
     from lwm2m_lab.show.sequence import ladder
+    from lwm2m_lab.show.slots import SlotAnimation, slot_animation
     from lwm2m_lab.show.stepping import Stepper, stepper
     from lwm2m_lab.show.style import png_bytes, save_figure
 
@@ -21,15 +23,19 @@ _HOMES = {
     "BlockExplorer": "blocks",
     "Case": "clinic.cases",
     "CaseCard": "clinic.card",
+    "ImageExplorer": "images",
+    "SlotAnimation": "slots",
     "Stepper": "stepping",
     "block_explorer": "blocks",
     "case": "clinic.cases",
     "case_card": "clinic.card",
     "check": "exercises",
+    "image_explorer": "images",
     "ladder": "sequence",
     "png_bytes": "style",
     "rungs": "scene",
     "save_figure": "style",
+    "slot_animation": "slots",
     "state_diagram": "diagram",
     "stepper": "stepping",
     "version_chart": "chart",
@@ -39,15 +45,19 @@ __all__ = [
     "BlockExplorer",
     "Case",
     "CaseCard",
+    "ImageExplorer",
+    "SlotAnimation",
     "Stepper",
     "block_explorer",
     "case",
     "case_card",
     "check",
+    "image_explorer",
     "ladder",
     "png_bytes",
     "rungs",
     "save_figure",
+    "slot_animation",
     "state_diagram",
     "stepper",
     "version_chart",

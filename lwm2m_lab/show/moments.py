@@ -153,6 +153,7 @@ def bytes_html(
     caption: str = "Byte by byte",
     bits: bool = False,
     written: int = WRITTEN,
+    marked: Part | None = None,
 ) -> str:
     """A line for each part: where it stands, its bytes in hex, its name, and what it says; with `bits` those too.
 
@@ -163,14 +164,17 @@ def bytes_html(
         A column with the numbers that share the bytes of a part.
     written : int
         Bytes of one part that are written out; the rest is counted.
+    marked : Part, optional
+        The one under a cursor.
     """
     lines = []
     for part in parts:
         raw = datagram[part.start : part.stop]
         shown = raw[:written].hex(" ") + (f" … {len(raw) - written} more" if len(raw) > written else "")
         colour = f"border-left:5px solid {_COLOURS[part.kind]}"
+        mark = _MARK if part is marked else ""
         lines.append(
-            f'<tr><td style="{colour};text-align:right;padding:1px 8px">{part.start}</td>'
+            f'<tr{mark}><td style="{colour};text-align:right;padding:1px 8px">{part.start}</td>'
             f'<td style="font-family:monospace;text-align:left;padding:1px 8px;overflow-wrap:anywhere">{shown}</td>'
             + (f"<td {_NAME}>{_bits_html(part)}</td>" if bits else "")
             + f"<td {_NAME}>{escaped(part.name)}</td><td {_LEFT}>{escaped(part.says)}</td></tr>"

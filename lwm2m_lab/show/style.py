@@ -77,8 +77,10 @@ class LabFigure(Figure):
         return png_bytes(self)
 
 
-def new_figure(*, height: float, rows: Sequence[float] = (1,), width: float = WIDTH) -> tuple[LabFigure, list[Any]]:
-    """A figure of its own (no pyplot, no global state) with axes one below the other, sharing their x axis.
+def new_figure(
+    *, height: float, rows: Sequence[float] = (1,), width: float = WIDTH, share: bool = True
+) -> tuple[LabFigure, list[Any]]:
+    """A figure of its own (no pyplot, no global state) with axes one below the other.
 
     Parameters
     ----------
@@ -86,11 +88,13 @@ def new_figure(*, height: float, rows: Sequence[float] = (1,), width: float = WI
         Inches.
     rows : sequence of float
         Relative heights.
+    share : bool
+        Whether they have one x axis.
     """
     with rc_context(_SETTINGS):
         figure = LabFigure(figsize=(width, height), dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
-        axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=list(rows))[:, 0]
+        axes = figure.subplots(len(rows), 1, sharex=share, squeeze=False, height_ratios=list(rows))[:, 0]
     return figure, list(axes)
 
 
