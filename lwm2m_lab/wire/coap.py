@@ -7,7 +7,7 @@ from typing import Literal
 
 __all__ = [
     "CODES", "ERRORS", "OPTIONS", "TYPES", "Block", "Message", "Options", "code_name", "decode", "decode_options",
-    "encode", "option_text",
+    "early_error", "encode", "option_text",
 ]  # fmt: skip
 
 TYPES = ("CON", "NON", "ACK", "RST")
@@ -203,7 +203,7 @@ def decode(datagram: bytes) -> Message:
     code = f"{padded[1] >> 5}.{padded[1] & 31:02d}"
     mid = int.from_bytes(padded[2:4], "big")
     length = padded[0] & 15
-    early = _early_error(datagram, length)
+    early = early_error(datagram)
     if early is not None:
         return Message(kind, code, mid, error=ERRORS[early])
     token = datagram[4 : 4 + length]
@@ -214,11 +214,13 @@ def decode(datagram: bytes) -> Message:
     return Message(kind, code, mid, token, tuple(options), payload, None if fault is None else ERRORS[fault])
 
 
-def _early_error(datagram: bytes, token_length: int) -> int | None:
+def early_error(datagram: bytes) -> int | None:
+    """What is wrong with the header or the token, so that nothing behind them can be read."""
     if len(datagram) < 4:
         return TOO_SHORT
     if datagram[0] >> 6 != 1:
         return BAD_VERSION
+    token_length = datagram[0] & 15
     if token_length > 8:
         return BAD_TOKEN_LENGTH
     return TOKEN_CUT if len(datagram) < 4 + token_length else None
@@ -227,30 +229,33 @@ def _early_error(datagram: bytes, token_length: int) -> int | None:
 def decode_options(data: bytes, at: int = 0) -> tuple[list[tuple[int, bytes]], bytes, int | None]:
     """Options and payload from `at` on; the fault ends the list where it stands."""
     options: list[tuple[int, bytes]] = []
-    number, fault = 0, None
-    while at < len(data):
-        if data[at] == 0xFF:
-            payload = data[at + 1 :]
+    number, end, fault = 0, len(data), None
+    while at < end:
+        head, at = data[at], at + 1
+        if head == 0xFF:
+            payload = data[at:]
             return options, payload, fault if payload or fault is not None else NO_PAYLOAD
-        nibbles, fields = (data[at] >> 4, data[at] & 15), []
-        at += 1
-        if 15 in nibbles:
-            return options, b"", RESERVED_NIBBLE
-        for nibble in nibbles:
-            extra = max(0, nibble - 12)
-            base = (0, 13, 269)[extra]
-            if at + extra > len(data):
-                return options, b"", OPTION_BEYOND
-            fields.append(base + int.from_bytes(data[at : at + extra], "big") if extra else nibble)
-            at += extra
-        number += fields[0]
-        value, at = data[at : at + fields[1]], at + fields[1]
-        if at > len(data):
+        delta, length = head >> 4, head & 15
+        if delta > 12 or length > 12:
+            if delta == 15 or length == 15:
+                return options, b"", RESERVED_NIBBLE
+            delta, at = _extended(data, at, delta)
+            length, at = _extended(data, at, length)
+        number += delta
+        value, at = data[at : at + length], at + length
+        if at > end:
             return options, b"", OPTION_BEYOND
         options.append((number, value))
-        if fault is None and number in (BLOCK1, BLOCK2):
+        # Only the first of a kind counts, the one with a step before it.
+        if delta and number in (BLOCK1, BLOCK2) and fault is None:
             fault = LONG_BLOCK if len(value) > 3 else RESERVED_SZX if value and value[-1] & 7 == 7 else None
     return options, b"", fault
+
+
+def _extended(data: bytes, at: int, nibble: int) -> tuple[int, int]:
+    """A delta or a length of more than 12, and what stands behind it; beyond the end, where that is."""
+    extra = max(0, nibble - 12)
+    return ((0, 13, 269)[extra] + int.from_bytes(data[at : at + extra], "big") if extra else nibble), at + extra
 
 
 def encode(message: Message) -> bytes:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lwm2m_lab.wire import coap
+from lwm2m_lab.wire.fields import FIELDS, fields
 from lwm2m_lab.wire.gather import column, numbers, rows
 from lwm2m_lab.wire.intern import Interner, TextInterner
 from lwm2m_lab.wire.templates import FIXED, VARIABLE, WIDTH, Templates
@@ -44,6 +45,8 @@ WIDTHS = (8, 32, 128)
 #: The lower n bytes of a word.
 _LOW = np.array([(1 << 8 * n) - 1 for n in range(9)], np.uint64)
 _MARKER = 0xFF
+#: Fields before the options: type, code, message id, token.
+_HEADER = 4
 
 
 def _segments(row: bytes) -> list[bytes]:
@@ -67,11 +70,7 @@ def _path_text(row: bytes) -> str:
 
 
 def _query_text(row: bytes) -> str:
-    return _joined_queries(_segments(row))
-
-
-def _joined_queries(values: list[bytes]) -> str:
-    return "&".join(value.decode(errors="replace") for value in values)
+    return "&".join(part.decode(errors="replace") for part in _segments(row))
 
 
 def _hex_text(row: bytes) -> str:
@@ -321,30 +320,13 @@ class _Walk:
 
     def _one_by_one(self, live: Ints) -> None:
         """Few messages, or those with very many options, by the plain decoder."""
-        out = self.out
         for row in live.tolist():
-            datagram = self.data[self.start[row] : self.end[row]].tobytes()
-            message = coap.decode(datagram)
-            for number, name in _NUMBERS.items():
-                found = message.values(number)
-                if found and len(found[0]) <= coap.LONGEST_NUMBER[number]:
-                    out[name][row] = int.from_bytes(found[0], "big")
-            for name, block in (("block1", message.block1), ("block2", message.block2)):
-                if block is not None and block.num < 1 << 20:
-                    size = block.size if block.szx < 7 else -1
-                    out[f"{name}_num"][row], out[f"{name}_more"][row], out[f"{name}_size"][row] = (
-                        block.num,
-                        block.more,
-                        size,
-                    )
-            if message.payload:
-                out["payload_length"][row] = len(message.payload)
-                out["_payload"][row] = len(datagram) - len(message.payload)
-            if message.uri_path is not None:
-                out["uri_path"][row] = self.texts["uri_path"].code_of(message.uri_path)
-            if queries := message.values(coap.URI_QUERY):
-                out["uri_query"][row] = self.texts["uri_query"].code_of(_joined_queries(queries))
-            self.error[row] = -1 if message.error is None else coap.ERRORS.index(message.error)
+            found = fields(self.data[self.start[row] : self.end[row]].tobytes())
+            for name, value in zip(FIELDS[_HEADER:], found[_HEADER:], strict=True):
+                if isinstance(value, str):
+                    self.out[name][row] = self.texts[name].code_of(value)
+                else:
+                    self.out[name][row] = -1 if value is None else value
 
 
 def _some(rows: Ints, *columns: NDArray[Any]) -> list[NDArray[Any]]:

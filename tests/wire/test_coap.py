@@ -183,3 +183,19 @@ def test_control_characters_do_not_reach_a_terminal() -> None:
     message = Message("CON", "0.01", 1, options=((11, b"\x1b[31m"),))
     assert "\x1b" not in str(message)
     assert "\\x1b[31m" in str(message)
+
+
+def test_a_few_messages_are_read_like_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by one or in lock-step: ETags, a Block value of four bytes, a second Block option that would be wrong."""
+    options = (((4, b"ab"), (11, b"5")), ((27, b"\0\0\0\6"),), ((27, b"\6"), (27, b"\7")), ((23, b"\7"), (23, b"\6")))
+    messages = [encode(Message("CON", "0.03", 1, b"", one)) for one in options]
+    shown = []
+    for few in (0, 8):
+        monkeypatch.setattr("lwm2m_lab.wire.options.FEW", few)
+        columns = columns_of(*messages)
+        texts = [columns.texts(name).tolist() for name in ("etag", "uri_path", "error")]
+        shown.append([*texts, *(columns[f"{name}_num"].tolist() for name in ("block1", "block2"))])
+    assert shown[0] == shown[1]
+    assert shown[0][0] == ["6162", None, None, None]
+    assert shown[0][2] == [None, "a Block option of more than 3 bytes", None, "block size exponent 7 is reserved"]
+    assert shown[0][3] == [-1, -1, 0, -1]
