@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lwm2m_lab.wire.chain import Chain, follow
+from lwm2m_lab.wire.formats import NG_MAGIC, ORDERS, Interface, read_interface, read_options
 from lwm2m_lab.wire.gather import column, rows
-from lwm2m_lab.wire.records import Interface, Part, Records
+from lwm2m_lab.wire.records import Part, Records
 from lwm2m_lab.wire.window import Window
 
-__all__ = ["NG_MAGIC", "BlockReader"]
+__all__ = ["BlockReader"]
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-NG_MAGIC = b"\x0a\x0d\x0d\x0a"
 _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE, _PACKET, _SECRETS = 0x0A0D0D0A, 1, 2, 3, 6, 10
-_ORDERS = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 _TLS_KEY_LOG = 0x544C534B
 _COMMENT = 1
 
@@ -47,7 +45,7 @@ class BlockReader:
     def read(self, window: Window, packets: int) -> Part:
         """The packets of a window, up to a section of the other byte order; so many came before."""
         if window.buffer[:4] == NG_MAGIC and window.end >= 12:
-            order = _ORDERS.get(bytes(window.buffer[8:12]))
+            order = ORDERS.get(bytes(window.buffer[8:12]))
             if order is None:
                 return Part(None, 0, "a section without its byte-order magic")
             self._order = order
@@ -75,7 +73,7 @@ class BlockReader:
         if window.buffer[used : used + 4] == NG_MAGIC and used + 12 <= window.end:
             places.append(used)
         for place in places:
-            if place and _ORDERS.get(bytes(window.buffer[place + 8 : place + 12])) != self._order:
+            if place and ORDERS.get(bytes(window.buffer[place + 8 : place + 12])) != self._order:
                 return int(place)
         return None
 
@@ -94,23 +92,10 @@ class BlockReader:
             (length,) = struct.unpack_from(self._order + "I", window.buffer, at + 4)
             body = bytes(window.buffer[at + 8 : at + length - 4])
             if kind[row] == _INTERFACE:
-                self._add_interface(body)
+                self.interfaces.append(read_interface(body, self._order))
             else:
                 self._add_secrets(body)
         return np.maximum.accumulate(first)
-
-    def _add_interface(self, body: bytes) -> None:
-        (linktype,) = struct.unpack_from(self._order + "H", body + bytes(2))
-        name, ticks, offset = "", 1_000_000, 0
-        for code, value in _read_options(body[8:], self._order):
-            if code == 2:
-                name = value.decode(errors="replace")
-            elif code == 9 and value:
-                exponent = value[0] & 0x7F
-                ticks = 1 << min(exponent, 62) if value[0] & 0x80 else 10 ** min(exponent, 18)
-            elif code == 14 and len(value) == 8:
-                (offset,) = struct.unpack(self._order + "q", value)
-        self.interfaces.append(Interface(name, linktype, ticks, offset))
 
     def _add_secrets(self, body: bytes) -> None:
         if len(body) < 8:
@@ -146,7 +131,7 @@ class BlockReader:
         for row in np.flatnonzero(~simple & _has_comment(data, at, end, self._order)).tolist():
             raw = data[int(at[row]) : int(end[row])].tobytes()
             texts = [
-                value.decode(errors="replace") for code, value in _read_options(raw, self._order) if code == _COMMENT
+                value.decode(errors="replace") for code, value in read_options(raw, self._order) if code == _COMMENT
             ]
             if texts:
                 comments[int(frame[row])] = "; ".join(texts)
@@ -202,14 +187,3 @@ def _has_comment(data: Bytes, at: Ints, end: Ints, order: str) -> Mask:
         live, at = live[more], at[more]
     found[live] = True
     return found
-
-
-def _read_options(raw: bytes, order: str) -> Iterator[tuple[int, bytes]]:
-    """Options of a pcapng block, as far as their lengths hold."""
-    at = 0
-    while at + 4 <= len(raw):
-        code, length = struct.unpack_from(order + "HH", raw, at)
-        if code == 0 or at + 4 + length > len(raw):
-            return
-        yield code, raw[at + 4 : at + 4 + length]
-        at += 4 + length + (-length % 4)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lwm2m_lab.wire.formats import LONGEST_RECORD
 from lwm2m_lab.wire.gather import rows
 from lwm2m_lab.wire.window import Window
 
@@ -28,8 +29,6 @@ CHAINS, STEPS, LEAST = 200, 16, 1 << 16
 MOST_REPAIRS = 40
 #: Records among which a repair looks for the one to go on with.
 NEAR = 1000
-#: A record longer than this is no packet but a length that lies (the largest snaplen of any tool).
-LONGEST_RECORD = 2**24
 
 
 @dataclass(frozen=True, slots=True)

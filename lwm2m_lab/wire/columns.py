@@ -1,4 +1,8 @@
-"""A capture file to the columns of the message table, without pandas."""
+"""The columns of the message table, without pandas; and without numpy, until an array is asked for.
+
+Columns come as numpy arrays or, of a small capture, as arrays of the standard library. These become numpy arrays, of
+the same memory, one by one as somebody asks for them: so numpy is imported where it is used, not above.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +10,26 @@ import copy
 import functools
 import mmap
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from lwm2m_lab.wire.icmp import IcmpError
-from lwm2m_lab.wire.pcap import open_capture
-from lwm2m_lab.wire.segments import Segments
+from lwm2m_lab.wire.formats import open_capture
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from lwm2m_lab.wire.coap_tcp import TcpMessage
-    from lwm2m_lab.wire.dtls import Decryption
     from lwm2m_lab.wire.dtls_sessions import DtlsSession
     from lwm2m_lab.wire.http import HttpExchange
+    from lwm2m_lab.wire.icmp import IcmpError
+    from lwm2m_lab.wire.segments import Segments
 
-__all__ = ["COLUMN_NAMES", "DTYPES", "Columns", "Source"]
+__all__ = ["CODE_NAMES", "COLUMN_NAMES", "DTYPES", "Array", "Columns", "Source"]
 
-Array = NDArray[Any]
-Source = str | os.PathLike[str] | bytes
+Array: TypeAlias = "NDArray[Any]"
+Source: TypeAlias = str | os.PathLike[str] | bytes
 
 COLUMN_NAMES = (
     "frame", "time", "src", "dst", "type", "code", "mid", "token", "uri_path", "uri_query", "observe",
@@ -39,9 +43,11 @@ DTYPES = {
     "size1": "i8", "size2": "i8", "etag": "i4", "payload_length": "i4", "error": "i1", "_at": "i8", "_length": "i4",
     "_payload": "i4",
 }  # fmt: skip
+#: The texts of the codes, by the code's byte.
+CODE_NAMES = [f"{code >> 5}.{code & 31:02d}" for code in range(256)]
 
 
-class Columns(Mapping[str, Array]):
+class Columns(Mapping[str, "Array"]):
     """The message table as numpy arrays.
 
     Integer columns hold -1 where a value is missing. Text columns (`src`, `dst`, `type`, `code`, `token`, `uri_path`,
@@ -65,18 +71,15 @@ class Columns(Mapping[str, Array]):
         Names of the interfaces in the file.
     interface : str or None
         The one that was read, where only one was.
-    segments : Segments
-        The TCP of the file, not yet put together; `lwm2m_lab.wire.streams` does that.
-    icmp_errors : tuple of IcmpError
-        Who says that which datagram did not arrive.
     """
 
     def __init__(
         self,
-        arrays: dict[str, Array],
+        arrays: Mapping[str, Array | array[int]],
         categories: dict[str, list[str]],
         *,
         source: Source,
+        others: Callable[[], tuple[Segments, Sequence[IcmpError]]],
         side_data: Sequence[bytes] = (),
         packets: int = 0,
         encrypted_records: int = 0,
@@ -84,27 +87,46 @@ class Columns(Mapping[str, Array]):
         comments: Mapping[int, str] | None = None,
         interfaces: Sequence[str] = (),
         interface: str | None = None,
-        decryption: Decryption | None = None,
-        segments: Segments | None = None,
-        icmp_errors: Sequence[IcmpError] = (),
+        sessions: Sequence[DtlsSession] = (),
+        session: Array | None = None,
     ) -> None:
-        self._arrays, self.categories, self._source, self._side_data = arrays, categories, source, side_data
+        self._arrays, self.categories, self._source, self._side_data = dict(arrays), categories, source, side_data
         self.packets, self.encrypted_records, self.notes = packets, encrypted_records, tuple(notes)
         self.comments: dict[int, str] = dict(comments or {})
         self.interfaces, self.interface = tuple(interfaces), interface
-        self.segments, self.icmp_errors = segments or Segments(), tuple(icmp_errors)
+        self.sessions, self._session = tuple(sessions), session
+        self._find_others = others
         self._content: bytes | mmap.mmap | None = None
-        self.sessions: tuple[DtlsSession, ...] = () if decryption is None else decryption.sessions()
-        self._session: Array | None = None
-        if decryption is not None and decryption.carried:
-            carried = arrays["_carried"]
-            self._session = np.where(carried >= 0, decryption.numbers()[carried], -1)
         self._origin_ns: int | None = None
 
     def __getitem__(self, name: str) -> Array:
         if name not in COLUMN_NAMES:
             raise KeyError(name)
-        return self._arrays[name]
+        return self._array(name)
+
+    def _array(self, name: str) -> Array:
+        """A column as a numpy array."""
+        found = self._arrays[name]
+        if isinstance(found, array):
+            import numpy as np
+
+            found = self._arrays[name] = np.frombuffer(found, DTYPES[name])
+        return found
+
+    def numbers(self, name: str) -> memoryview:
+        """The numbers of a column where they stand, without numpy.
+
+        Examples
+        --------
+        >>> from lwm2m_lab.wire import read_columns
+        >>> from lwm2m_lab.wire.packets import udp_packet
+        >>> from lwm2m_lab.wire.pcapng import Interface, Packet, pcapng_bytes
+        >>> packet = udp_packet(("192.0.2.1", 5683), ("192.0.2.2", 5683), bytes.fromhex("4001000db133"))
+        >>> read_columns(pcapng_bytes([Packet(0, packet)] * 2, interfaces=[Interface()])).numbers("mid").tolist()
+        [13, 13]
+        """
+        found: Any = self._arrays[name]
+        return memoryview(found)
 
     def __iter__(self) -> Iterator[str]:
         return iter(COLUMN_NAMES)
@@ -120,12 +142,29 @@ class Columns(Mapping[str, Array]):
     @property
     def session(self) -> Array:
         """The DTLS session of each message, as a position in `sessions`; -1 for one in the clear."""
+        import numpy as np
+
         return np.full(self.rows, -1, np.int32) if self._session is None else self._session
+
+    @functools.cached_property
+    def _others(self) -> tuple[Segments, Sequence[IcmpError]]:
+        """What the file has besides UDP; looked for at first use where the reader passed it over."""
+        return self._find_others()
+
+    @property
+    def segments(self) -> Segments:
+        """The TCP of the file, not yet put together; `lwm2m_lab.wire.streams` does that."""
+        return self._others[0]
+
+    @property
+    def icmp_errors(self) -> tuple[IcmpError, ...]:
+        """Who says that which datagram did not arrive."""
+        return tuple(self._others[1])
 
     @property
     def lengths(self) -> Array:
         """Bytes of each datagram, as far as it was captured."""
-        return self._arrays["_length"]
+        return self._array("_length")
 
     @property
     def origin_ns(self) -> int:
@@ -144,7 +183,7 @@ class Columns(Mapping[str, Array]):
         """
         part = copy.copy(self)
         part._origin_ns = self.origin_ns
-        part._arrays = {name: array[rows] for name, array in self._arrays.items()}
+        part._arrays = {name: self._array(name)[rows] for name in self._arrays}
         part._session = None if self._session is None else self._session[rows]
         return part
 
@@ -155,8 +194,10 @@ class Columns(Mapping[str, Array]):
 
     def texts(self, name: str) -> NDArray[np.object_]:
         """A text column as objects, None where missing."""
+        import numpy as np
+
         table = np.array([*self.categories[name], None], object)
-        return table[self._arrays[name]]
+        return table[self._array(name)]
 
     def datagram(self, row: int) -> bytes:
         """What UDP carried in one row."""
@@ -169,7 +210,7 @@ class Columns(Mapping[str, Array]):
 
     def joined(self, rows: NDArray[np.int64]) -> bytes:
         """The CoAP payloads of these rows, one after another."""
-        at, length, offset = (self._arrays[name][rows].astype(np.int64) for name in ("_at", "_length", "_payload"))
+        at, length, offset = (self._array(name)[rows].astype("i8") for name in ("_at", "_length", "_payload"))
         if (at < 0).any() or (offset < 0).any():
             return b"".join(map(self.payload, rows.tolist()))
         content = self._mapped()

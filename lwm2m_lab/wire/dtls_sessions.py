@@ -16,7 +16,7 @@ from lwm2m_lab.wire.dtls_handshake import (
     Handshake,
 )  # fmt: skip
 from lwm2m_lab.wire.dtls_keys import Opener, Record
-from lwm2m_lab.wire.flows import address_text
+from lwm2m_lab.wire.ends import address_text
 from lwm2m_lab.wire.keyring import Keyring
 
 __all__ = ["ALERTS", "DtlsSession", "Seen", "Session"]

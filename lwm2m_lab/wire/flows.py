@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lwm2m_lab.wire.ends import MAPPED, address_text
 from lwm2m_lab.wire.gather import column
 from lwm2m_lab.wire.intern import Interner
 
-__all__ = ["COAPS_PORT", "Flows", "address_text", "is_dtls", "recognised"]
+__all__ = ["COAPS_PORT", "Flows", "is_dtls", "recognised"]
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 COAPS_PORT = 5684
 _RECORD_HEADER = 13
-_MAPPED = bytes(10) + b"\xff\xff"
 _TLS12_CID = 25
 
 
@@ -73,7 +73,7 @@ class Flows:
     def between(self, source: Bytes, destination: Bytes) -> Ints:
         """The flows between such ends as `ends` gives them."""
         flow = np.zeros(len(source), np.int64)
-        mapped = (source[:, :12] == np.frombuffer(_MAPPED, np.uint8)).all(axis=1)
+        mapped = (source[:, :12] == np.frombuffer(MAPPED, np.uint8)).all(axis=1)
         for first, chosen in ((12, mapped), (0, ~mapped)):
             there, back = source[chosen], destination[chosen]
             if len(there):
@@ -84,7 +84,7 @@ class Flows:
     def _add(self, key: Sequence[int], width: int) -> tuple[int, int, bool, bool]:
         """A new flow: the codes of its ends, and what its ports are."""
         raw = b"".join(word.to_bytes(8, "little") for word in key)
-        mapped = _MAPPED if width == 4 else b""
+        mapped = MAPPED if width == 4 else b""
         ports = raw[2 * width : 2 * width + 4]
         ends = [mapped + raw[:width] + ports[:2], mapped + raw[width : 2 * width] + ports[2:]]
         self._ends.append(b"".join(ends))
@@ -97,16 +97,6 @@ class Flows:
             self._code_of[text] = len(self.endpoints)
             self.endpoints.append(text)
         return self._code_of[text]
-
-
-def address_text(end: bytes) -> str:
-    """``192.0.2.1:5683`` or ``[2001:db8::1]:5683`` of 16 bytes of address (IPv4 mapped) and two of port."""
-    port = int.from_bytes(end[16:18], "big")
-    if end.startswith(_MAPPED):
-        return f"{end[12]}.{end[13]}.{end[14]}.{end[15]}:{port}"
-    import ipaddress
-
-    return f"[{ipaddress.IPv6Address(end[:16])}]:{port}"
 
 
 def is_dtls(data: Bytes, start: Ints, end: Ints) -> Mask:

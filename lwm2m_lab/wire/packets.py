@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lwm2m_lab.wire.flows import Flows
+from lwm2m_lab.wire.formats import LINK_TYPES
 from lwm2m_lab.wire.gather import SLACK, column, pair, rows
 from lwm2m_lab.wire.records import Records
 
@@ -32,20 +33,6 @@ Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-#: Link types that can be read: name, bytes before the IP header, and where the EtherType stands (-1: the IP version
-#: nibble tells).
-LINK_TYPES = {
-    0: ("NULL", 4, -1),
-    1: ("Ethernet", 14, 12),
-    12: ("RAW", 0, -1),
-    14: ("RAW", 0, -1),
-    101: ("RAW", 0, -1),
-    108: ("LOOP", 4, -1),
-    113: ("Linux cooked v1", 16, 14),
-    228: ("IPv4", 0, -1),
-    229: ("IPv6", 0, -1),
-    276: ("Linux cooked v2", 20, 0),
-}
 _IPV4, _IPV6 = 0x0800, 0x86DD
 _VLAN = (0x8100, 0x88A8, 0x9100)
 _UDP, _FRAGMENT = 17, 44

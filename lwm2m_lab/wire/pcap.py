@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterator
 from typing import IO, Protocol
@@ -13,24 +12,17 @@ from typing import IO, Protocol
 import numpy as np
 
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.wire.blocks import NG_MAGIC, BlockReader
-from lwm2m_lab.wire.chain import LONGEST_RECORD, Chain, follow
+from lwm2m_lab.wire.blocks import BlockReader
+from lwm2m_lab.wire.chain import Chain, follow
+from lwm2m_lab.wire.formats import LONGEST_RECORD, NG_MAGIC, PCAP_MAGIC, Interface, open_capture, size_of
 from lwm2m_lab.wire.gather import column, rows
-from lwm2m_lab.wire.records import Interface, Part, Records
-from lwm2m_lab.wire.window import Window, open_capture
+from lwm2m_lab.wire.records import Part, Records
+from lwm2m_lab.wire.window import Window
 
 __all__ = ["LONGEST_RECORD", "PCAP_MAGIC", "Interface", "RecordReader", "Records", "open_capture"]
 
 #: Larger windows leave the processor's cache, smaller ones cost more calls.
 WINDOW = 6 * 2**20
-
-#: pcap magics as they stand in the file: byte order and nanoseconds per tick.
-PCAP_MAGIC = {
-    b"\xd4\xc3\xb2\xa1": ("<", 1000),
-    b"\xa1\xb2\xc3\xd4": (">", 1000),
-    b"\x4d\x3c\xb2\xa1": ("<", 1),
-    b"\xa1\xb2\x3c\x4d": (">", 1),
-}
 
 
 class _Format(Protocol):
@@ -67,7 +59,7 @@ class RecordReader:
     def __init__(self, stream: IO[bytes], name: str) -> None:
         self.notes: list[str] = []
         self.packets = 0
-        self._given, self._size = 1, _size(stream)
+        self._given, self._size = 1, size_of(stream)
         head = stream.read(24)
         if not head:
             raise BadInput(f"{name} is empty; a pcap or pcapng file is expected")
@@ -151,14 +143,6 @@ class _PcapReader:
         interface = np.zeros(len(offsets), np.int64)
         records = Records(window.data, window.base, frame, time_ns, offsets + 16, captured, original, interface)
         return Part(records, used, damage)
-
-
-def _size(stream: IO[bytes]) -> int:
-    """Bytes of a file; 0 where only reading it will tell."""
-    try:
-        return os.fstat(stream.fileno()).st_size
-    except (OSError, ValueError):
-        return 0
 
 
 def _shown(head: bytes) -> str:

@@ -7,33 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RAW_IP", "Interface", "Part", "Records"]
+__all__ = ["Part", "Records"]
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
-
-RAW_IP = 101
-
-
-@dataclass(frozen=True, slots=True)
-class Interface:
-    """One interface of a capture.
-
-    Attributes
-    ----------
-    name : str
-    linktype : int
-        101 is raw IP, 1 Ethernet.
-    ticks_per_second : int
-        Resolution of its time stamps.
-    offset_s : int
-        Seconds to add to its time stamps.
-    """
-
-    name: str = ""
-    linktype: int = RAW_IP
-    ticks_per_second: int = 1_000_000
-    offset_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)

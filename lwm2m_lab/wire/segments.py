@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lwm2m_lab.wire.flows import address_text
+from lwm2m_lab.wire.ends import address_text
 from lwm2m_lab.wire.packets import OtherPackets, behind_extensions
 from lwm2m_lab.wire.records import Records
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lwm2m_lab.wire.flows import address_text
+from lwm2m_lab.wire.ends import address_text
 from lwm2m_lab.wire.segments import ACK, FIN, HTTP, RST, SYN, Segments
 
 __all__ = ["Connection", "Stream", "connections"]

@@ -1,12 +1,9 @@
-"""The message table as CSV, without pandas."""
+"""The message table as CSV, without pandas, and without numpy where the columns came without it."""
 
 from __future__ import annotations
 
 import csv
 from typing import TextIO
-
-import numpy as np
-from numpy.typing import NDArray
 
 from lwm2m_lab.wire.columns import COLUMN_NAMES, Columns
 from lwm2m_lab.wire.text import safe_cell
@@ -33,11 +30,11 @@ def write_csv(columns: Columns, out: TextIO) -> None:
 
 def _texts(columns: Columns, name: str, part: slice) -> list[str]:
     """One column of some rows as text."""
-    array = columns[name][part]
+    numbers = columns.numbers(name)[part].tolist()
     if name == "time":
-        return [f"{time // 10**9}.{time % 10**9:09d}" for time in array.tolist()]
+        return [f"{time // 10**9}.{time % 10**9:09d}" for time in numbers]
     if name in columns.categories:
-        table: NDArray[np.object_] = np.array([*map(safe_cell, columns.categories[name]), ""], object)
-        texts: list[str] = table[array].tolist()
-        return texts
-    return ["" if value < 0 else str(value) for value in array.tolist()]
+        # The last one is that of -1, a text that is missing.
+        texts = [*map(safe_cell, columns.categories[name]), ""]
+        return [texts[number] for number in numbers]
+    return ["" if number < 0 else str(number) for number in numbers]

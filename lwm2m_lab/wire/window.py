@@ -1,71 +1,15 @@
-"""A capture file, plain or gzip, read part by part into one buffer that is used again."""
+"""A capture file, read part by part into one buffer that is used again."""
 
 from __future__ import annotations
 
-import gzip
-import io
-import os
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lwm2m_lab.errors import BadInput
 from lwm2m_lab.wire.gather import SLACK
 
-__all__ = ["Window", "open_capture"]
-
-_GZIP = b"\x1f\x8b"
-
-
-def open_capture(source: str | os.PathLike[str] | bytes) -> tuple[IO[bytes], str]:
-    """A readable stream of the (uncompressed) capture, and a name for messages.
-
-    Raises
-    ------
-    BadInput
-        Where there is no such file, or it cannot be read.
-    """
-    stream: IO[bytes]
-    if isinstance(source, bytes):
-        name, stream = "the capture", io.BytesIO(source)
-    else:
-        name = str(source)
-        try:
-            stream = io.BufferedReader(io.FileIO(os.fspath(source), "rb"))
-        except OSError as error:
-            raise BadInput(f"{name} cannot be read ({error.strerror}); a pcap or pcapng file is expected") from None
-    packed = stream.read(2) == _GZIP
-    stream.seek(0)
-    return (io.BufferedReader(_Unzipped(stream, name)) if packed else stream), name
-
-
-class _Unzipped(io.RawIOBase):
-    """The content of a gzip file, as far as it goes: a cut file still has a beginning."""
-
-    def __init__(self, stream: IO[bytes], name: str) -> None:
-        self._stream, self._name = stream, name
-        self._content = gzip.GzipFile(fileobj=stream)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Decompress into a buffer; a cut file ends where it is cut."""
-        try:
-            # Not more than one step of the decompressor: what came before the cut would be lost with the error.
-            part = self._content.read1(len(buffer))
-        except EOFError:
-            return 0
-        except (OSError, ValueError) as error:
-            raise BadInput(f"{self._name} is damaged gzip ({error}); a pcap or pcapng file is expected") from None
-        buffer[: len(part)] = part
-        return len(part)
-
-    def close(self) -> None:
-        self._content.close()
-        self._stream.close()
-        super().close()
+__all__ = ["Window"]
 
 
 class Window:

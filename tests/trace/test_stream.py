@@ -15,7 +15,7 @@ import pytest
 import lwm2m_lab as lab
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.trace.stream import Stream
-from lwm2m_lab.wire import COLUMN_NAMES, Columns, coap, read_columns, reading, stream_columns
+from lwm2m_lab.wire import COLUMN_NAMES, Columns, coap, collecting, read_columns, stream_columns
 from lwm2m_lab.wire.coap import Message
 from lwm2m_lab.wire.packets import udp_packet
 from lwm2m_lab.wire.pcap import Interface
@@ -68,7 +68,7 @@ def test_the_parts_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(parts) > 5
     assert all(part.rows < 50 + 2048 // 40 for part in parts)
     assert table(parts) == whole
-    monkeypatch.setattr(reading, "MOST_REMEMBERED", 40)
+    monkeypatch.setattr(collecting, "MOST_REMEMBERED", 40)
     forgetful = list(stream_columns(data, rows=50))
     assert table(forgetful) == whole
     assert max(len(part.categories["token"]) for part in forgetful) < 150
