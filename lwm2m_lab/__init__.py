@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.live.link import Link
     from lwm2m_lab.live.options import DeviceOptions
     from lwm2m_lab.live.run import Run
+    from lwm2m_lab.live.sweep import sweep
     from lwm2m_lab.show import check
     from lwm2m_lab.spec.firmware import Event, Machine
     from lwm2m_lab.spec.objects import State, UpdateResult
@@ -63,6 +64,7 @@ _HOMES = {
     "read_many": "lwm2m_lab.trace.campaign",
     "rule": "lwm2m_lab.trace.findings",
     "samples": "lwm2m_lab.trace.samples",
+    "sweep": "lwm2m_lab.live.sweep",
 }
 
 __all__ = [
@@ -91,6 +93,7 @@ __all__ = [
     "rule",
     "samples",
     "show",
+    "sweep",
 ]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import sys
 from collections.abc import Iterator
 from typing import TextIO
 
 from lwm2m_lab.errors import BadInput
 
-__all__ = ["check_folder", "moved_into_place", "text_beside", "write_beside"]
+__all__ = ["check_folder", "held", "moved_into_place", "text_beside", "write_beside"]
 
 
 def check_folder(path: str | os.PathLike[str]) -> None:
@@ -76,3 +77,56 @@ def moved_into_place(path: str | os.PathLike[str]) -> Iterator[pathlib.Path]:
         ) from None
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def held(path: str | os.PathLike[str], what: str) -> Iterator[None]:
+    """Keep a file to oneself: a second one who asks is refused, in this process or another.
+
+    The system lets go of it when the process ends, however it ends.
+
+    Parameters
+    ----------
+    what : str
+        Who holds it, for the sentence: ``"another sweep"``.
+
+    Raises
+    ------
+    BadInput
+        Where somebody else holds it.
+    """
+    beside = pathlib.Path(f"{path}.lock")
+    while True:
+        try:
+            file = beside.open("w")
+        except OSError as error:
+            raise BadInput(f"{path} cannot be written ({error.strerror}); a place of yours is expected") from None
+        if not _lock(file):
+            file.close()
+            raise BadInput(f"{path} is in use by {what}; wait for its end, or name another file")
+        # Whoever held it last may have removed the file between our opening and our locking.
+        if beside.exists() and beside.stat().st_ino == os.fstat(file.fileno()).st_ino:
+            break
+        file.close()
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        file.close()
+
+
+def _lock(file: TextIO) -> bool:
+    """Lock an open file; False where somebody else has."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

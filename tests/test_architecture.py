@@ -21,7 +21,7 @@ MAY_USE = {
 }
 ONLY_IN = {"aiocoap": {"live"}, "pandas": {"trace", "show"}, "matplotlib": {"show"}, "ipywidgets": {"show"}}
 HEAVY = ("pandas", "pyarrow", "matplotlib", "aiocoap", "asyncio", "cryptography", "ipywidgets")
-DOORS = {"plot", "ladder", "report", "explore", "_repr_html_"}
+DOORS = {"plot", "ladder", "report", "explore", "heatmap", "_repr_html_"}
 
 
 def imports(path: pathlib.Path) -> list[str]:

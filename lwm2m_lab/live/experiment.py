@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.image import FirmwareImage, ImageSource, image_from
 from lwm2m_lab.live.image import image as make_image
-from lwm2m_lab.live.link import Link
+from lwm2m_lab.live.link import LINK_FIELDS, Link
 from lwm2m_lab.live.network import LoopbackNetwork, Network, SimulatedNetwork, free_ports
 from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.procedure import ServerOptions
 from lwm2m_lab.live.requests import Timers
 from lwm2m_lab.live.run import Run
-from lwm2m_lab.live.world import Addresses, World, run_blocking
+from lwm2m_lab.live.world import Addresses, Ended, World, run_blocking
 
-__all__ = ["pull", "push"]
+__all__ = [
+    "SIMULATED",
+    "Experiment",
+    "ImageSource",
+    "as_image",
+    "pull",
+    "push",
+    "server_options",
+    "source_in_repository",
+]
 
 #: The simulated hosts, in the range kept for documentation (RFC 5737).
 SIMULATED = Addresses(("192.0.2.2", 50000), ("192.0.2.1", 5683), ("192.0.2.3", 5683))
@@ -44,6 +54,7 @@ def push(
     max_retransmit: int = 4,
     patience: float | None = None,
     time_limit: float | None = None,
+    **path: Any,
 ) -> Run:
     """Update a device by push: the server writes the package to ``/5/0/0``, block by block (Block1).
 
@@ -71,6 +82,8 @@ def push(
         Transmission parameters of both sides (RFC 7252, 4.8), seconds and copies.
     patience, time_limit : float, optional
         Seconds without news until the server reads for itself, and until it gives up.
+    **path
+        Fields of the link that replace those of `link`: ``push(loss=0.05)``.
 
     Returns
     -------
@@ -88,17 +101,16 @@ def push(
     >>> run.report.outcome, run.report.firmware_version_after
     ('succeeded', '2.1.0')
     """
-    return _update(
-        _as_image(image, version, size),
-        uri=None,
-        files={},
-        link=link,
+    return Experiment(
+        as_image(image, version, size),
+        link=_link_of(link, path),
         seed=seed,
-        device=device,
+        device=device or DeviceOptions(),
         network=network,
+        addresses=_addresses(network),
         timers=Timers(ack_timeout=ack_timeout, max_retransmit=max_retransmit),
-        server=_server_options(network, block_size, patience, time_limit, method=method, package_format=package_format),
-    )
+        server=server_options(network, block_size, patience, time_limit, method=method, package_format=package_format),
+    ).run()
 
 
 def pull(
@@ -116,6 +128,7 @@ def pull(
     max_retransmit: int = 4,
     patience: float | None = None,
     time_limit: float | None = None,
+    **path: Any,
 ) -> Run:
     """Update a device by pull: the server writes a Package URI to ``/5/0/1``, the device fetches it (Block2).
 
@@ -125,6 +138,7 @@ def pull(
         What the server writes; by default where the repository keeps the image, ``coap://192.0.2.3/fw/2.0.0.bin``. The
         repository serves that one path, so another one shows what a wrong URI does.
     image, version, size, link, block_size, seed, device, network, ack_timeout, max_retransmit, patience, time_limit
+    **path
         As for `push`; `block_size` is the largest that the repository sends.
 
     Returns
@@ -142,63 +156,101 @@ def pull(
     >>> pull(uri="coap://192.0.2.3/nope.bin").report.sentence
     'the delivery ended in State 0 Idle with Update Result 7 Invalid URI'
     """
-    package = _as_image(image, version, size)
-    path = f"/fw/{package.version}.bin"
+    package = as_image(image, version, size)
     addresses = _addresses(network)
-    host, port = addresses.repository
     if uri is not None and (not uri or len(uri.encode()) > 255):
         raise BadInput(f"uri has {len(uri.encode())} bytes; 1 to 255 are expected, as Object 5 allows")
-    return _update(
+    kept_at, files = source_in_repository(package, addresses)
+    return Experiment(
         package,
-        uri=uri or f"coap://{host}{'' if port == 5683 else f':{port}'}{path}",
-        files={path: package.data},
-        link=link,
+        uri=uri or kept_at,
+        files=files,
+        link=_link_of(link, path),
         seed=seed,
-        device=device,
+        device=device or DeviceOptions(),
         network=network,
-        timers=Timers(ack_timeout=ack_timeout, max_retransmit=max_retransmit),
-        server=_server_options(network, block_size, patience, time_limit),
         addresses=addresses,
-    )
+        timers=Timers(ack_timeout=ack_timeout, max_retransmit=max_retransmit),
+        server=server_options(network, block_size, patience, time_limit),
+    ).run()
 
 
-def _update(
-    package: FirmwareImage,
-    *,
-    uri: str | None,
-    link: Link | None,
-    seed: int,
-    device: DeviceOptions | None,
-    network: NetworkKind,
-    addresses: Addresses | None = None,
-    **parts: Any,
-) -> Run:
-    """Build the world, let it live, keep what is left."""
-    if not isinstance(seed, int):
-        raise BadInput(f"seed is {seed!r}; a whole number is expected")
-    if network == "loopback" and link is not None:
-        raise BadInput(
-            "link is given for network='loopback'; real sockets take the network as it is, only 'simulated' has one"
+@dataclass(frozen=True)
+class Experiment:
+    """One update that is to be run: a push, or with a `uri` a pull.
+
+    Raises
+    ------
+    BadInput
+        For a seed that is none, or a link where the network is a real one.
+    """
+
+    package: FirmwareImage
+    server: ServerOptions
+    timers: Timers
+    device: DeviceOptions
+    uri: str | None = None
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    link: Link | None = None
+    seed: int = 1
+    network: NetworkKind = "simulated"
+    addresses: Addresses = SIMULATED
+
+    def __post_init__(self) -> None:
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int):
+            raise BadInput(f"seed is {self.seed!r}; a whole number is expected")
+        if not isinstance(self.link, Link | None):
+            raise BadInput(f"link is {self.link!r}; a lab.Link is expected, as in lab.Link(loss=0.05)")
+        if not isinstance(self.device, DeviceOptions):
+            raise BadInput(f"device is {self.device!r}; lab.DeviceOptions(...) is expected")
+        if self.network == "loopback" and self.link is not None:
+            raise BadInput(
+                "link is given for network='loopback'; real sockets take the network as it is, only 'simulated' has one"
+            )
+
+    @property
+    def delivery(self) -> Literal["push", "pull"]:
+        """How the image comes to the device."""
+        return "pull" if self.uri else "push"
+
+    def live(self, *, progress: Callable[[int], None] = lambda _: None) -> Ended:
+        """Build the world, let it live, and give what is left."""
+        carrier: Network = (
+            LoopbackNetwork()
+            if self.network == "loopback"
+            else SimulatedNetwork(link=self.link or Link(), seed=self.seed)
         )
-    path = link or Link()
-    carrier: Network = LoopbackNetwork() if network == "loopback" else SimulatedNetwork(link=path, seed=seed)
-    with _progress_bar(package.size, "pull" if uri else "push") as progress:
         world = World(
             network=carrier,
-            addresses=addresses or _addresses(network),
-            device=device or DeviceOptions(),
-            image=package,
-            uri=uri,
+            addresses=self.addresses,
+            device=self.device,
+            server=self.server,
+            timers=self.timers,
+            image=self.package,
+            uri=self.uri,
+            files=self.files,
             progress=progress,
-            **parts,
         )
-        ended = run_blocking(carrier, seed, world.live)
-    return Run(ended, image=package, delivery="pull" if uri else "push", link=path, seed=seed)
+        return run_blocking(carrier, self.seed, world.live)
+
+    def run(self) -> Run:
+        """Let it happen, with a progress bar, and keep it as a capture."""
+        with _progress_bar(self.package.size, self.delivery) as progress:
+            ended = self.live(progress=progress)
+        return Run(ended, image=self.package, delivery=self.delivery, link=self.link or Link(), seed=self.seed)
 
 
-def _server_options(
+def source_in_repository(package: FirmwareImage, addresses: Addresses) -> tuple[str, dict[str, bytes]]:
+    """The URI of an image in the repository, and the files that this one serves."""
+    path = f"/fw/{package.version}.bin"
+    host, port = addresses.repository
+    return f"coap://{host}{'' if port == 5683 else f':{port}'}{path}", {path: package.data}
+
+
+def server_options(
     network: NetworkKind, block_size: int, patience: float | None, time_limit: float | None, **more: Any
 ) -> ServerOptions:
+    """The server's options, with the patience that suits the network."""
     if network not in TIME_LIMIT:
         raise BadInput(f"network is {network!r}; 'simulated' or 'loopback' is expected")
     return ServerOptions(
@@ -217,7 +269,18 @@ def _addresses(network: NetworkKind) -> Addresses:
     return Addresses(("127.0.0.1", 0), ("127.0.0.1", server), ("127.0.0.1", repository))
 
 
-def _as_image(source: ImageSource | None, version: str, size: int) -> FirmwareImage:
+def _link_of(link: Link | None, path: dict[str, Any]) -> Link | None:
+    """The link, with what was said of it beside it."""
+    unknown = [name for name in path if name not in LINK_FIELDS]
+    if unknown:
+        raise BadInput(
+            f"an update has no argument {unknown[0]!r}; those of lab.push and the fields of a link "
+            f"({', '.join(LINK_FIELDS)}) are expected"
+        )
+    return replace(link or Link(), **path) if path and isinstance(link, Link | None) else link
+
+
+def as_image(source: ImageSource | None, version: str, size: int) -> FirmwareImage:
     """An image made, or one that is there."""
     return make_image(version=version, size=size) if source is None else image_from(source)
 

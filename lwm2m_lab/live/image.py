@@ -219,6 +219,8 @@ def image_from(source: ImageSource) -> FirmwareImage:
         return source
     if isinstance(source, bytes):
         data = source
+    elif not isinstance(source, str | os.PathLike):
+        raise BadInput(f"image is {source!r}; a firmware image, its bytes or the path of a file is expected")
     else:
         try:
             data = pathlib.Path(source).read_bytes()

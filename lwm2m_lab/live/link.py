@@ -10,7 +10,7 @@ from typing import Literal, TypeVar
 
 from lwm2m_lab.errors import BadInput
 
-__all__ = ["Direction", "Link", "Path"]
+__all__ = ["LINK_FIELDS", "Direction", "Link", "Path"]
 
 Direction = Literal["up", "down"]
 Outages = Sequence[tuple[float, float]]
@@ -136,6 +136,10 @@ class Link:
     def __repr__(self) -> str:
         changed = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]
         return f"Link({', '.join(changed)})"
+
+
+#: What a link has.
+LINK_FIELDS = tuple(field.name for field in fields(Link))
 
 
 def _pick(name: str, value: T | Mapping[str, T], direction: str) -> T:

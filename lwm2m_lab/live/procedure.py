@@ -64,8 +64,9 @@ class ServerOptions:
         if self.package_format not in ("opaque", "tlv"):
             raise BadInput(f"package_format is {self.package_format!r}; 'opaque' or 'tlv' is expected")
         for name in ("patience", "time_limit"):
-            if not 0 < getattr(self, name) <= 10**7:
-                raise BadInput(f"{name} is {getattr(self, name)!r}; seconds above 0 and up to 10000000 are expected")
+            seconds = getattr(self, name)
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 10**7:
+                raise BadInput(f"{name} is {seconds!r}; seconds above 0 and up to 10000000 are expected")
 
 
 @dataclass(frozen=True, slots=True)

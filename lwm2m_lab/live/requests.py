@@ -70,11 +70,11 @@ class Timers:
     max_retransmit: int = 4
 
     def __post_init__(self) -> None:
-        if not 0 < self.ack_timeout <= 600:
+        if not _is_number(self.ack_timeout) or not 0 < self.ack_timeout <= 600:
             raise BadInput(f"ack_timeout is {self.ack_timeout!r}; seconds above 0 and up to 600 are expected")
-        if not 1 <= self.ack_random_factor <= 10:
+        if not _is_number(self.ack_random_factor) or not 1 <= self.ack_random_factor <= 10:
             raise BadInput(f"ack_random_factor is {self.ack_random_factor!r}; a factor from 1 to 10 is expected")
-        if self.max_retransmit not in range(11):
+        if type(self.max_retransmit) is not int or self.max_retransmit not in range(11):
             raise BadInput(f"max_retransmit is {self.max_retransmit!r}; a whole number from 0 to 10 is expected")
 
     @property
@@ -88,6 +88,10 @@ class Timers:
         tuning.ACK_TIMEOUT, tuning.ACK_RANDOM_FACTOR = self.ack_timeout, self.ack_random_factor
         tuning.MAX_RETRANSMIT = self.max_retransmit
         return tuning
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
