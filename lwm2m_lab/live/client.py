@@ -79,7 +79,7 @@ class Happening:
 
     def __str__(self) -> str:
         first, other = map(str, self.slots)
-        return f"{self.time:6.1f} s  {self.what:<29}  {self.state.value}/{self.result.value}  {first:<19} | {other}"
+        return f"{self.time:6.1f} s  {self.what:<29}  {self.state.value}/{self.result.value:<2} {first:<19} | {other}"
 
 
 class LwM2MClient:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.show.clinic.card import CaseCard, case_card
     from lwm2m_lab.show.clinic.cases import Case, case
     from lwm2m_lab.show.diagram import state_diagram
+    from lwm2m_lab.show.differences import RuleDiff, rule_diff
     from lwm2m_lab.show.exercises import check
     from lwm2m_lab.show.images import ImageExplorer, image_explorer
     from lwm2m_lab.show.scene import rungs
@@ -24,6 +25,7 @@ _HOMES = {
     "Case": "clinic.cases",
     "CaseCard": "clinic.card",
     "ImageExplorer": "images",
+    "RuleDiff": "differences",
     "SlotAnimation": "slots",
     "Stepper": "stepping",
     "block_explorer": "blocks",
@@ -33,6 +35,7 @@ _HOMES = {
     "image_explorer": "images",
     "ladder": "sequence",
     "png_bytes": "style",
+    "rule_diff": "differences",
     "rungs": "scene",
     "save_figure": "style",
     "slot_animation": "slots",
@@ -46,6 +49,7 @@ __all__ = [
     "Case",
     "CaseCard",
     "ImageExplorer",
+    "RuleDiff",
     "SlotAnimation",
     "Stepper",
     "block_explorer",
@@ -55,6 +59,7 @@ __all__ = [
     "image_explorer",
     "ladder",
     "png_bytes",
+    "rule_diff",
     "rungs",
     "save_figure",
     "slot_animation",

@@ -15,9 +15,9 @@ from lwm2m_lab.spec.firmware import Machine
 from lwm2m_lab.spec.objects import State
 from lwm2m_lab.spec.rules import RULES, VERSIONS
 
-__all__ = ["Arrow", "arrows", "state_diagram"]
+__all__ = ["LABEL_PLACES", "STATE_PLACES", "Arrow", "arrows", "draw_arrow", "draw_state", "state_diagram"]
 
-_PLACES = {
+STATE_PLACES = {
     State.IDLE: (0.0, 0.0),
     State.DOWNLOADING: (0.0, 3.0),
     State.DOWNLOADED: (6.4, 3.0),
@@ -97,8 +97,8 @@ def state_diagram(of: Machine | str = "1.1", *, path: Iterable[tuple[State, Stat
     ax: Axes = axes[0]
     for arrow in arrows(version):
         _draw_arrow(ax, arrow, [n for n, step in enumerate(taken, 1) if step == (arrow.source, arrow.target)])
-    for state, (x, y) in _PLACES.items():
-        _draw_state(ax, state, x, y, current=machine is not None and machine.state == state)
+    for state, (x, y) in STATE_PLACES.items():
+        draw_state(ax, state, x, y, current=machine is not None and machine.state == state)
     ax.set_xlim(-3.3, 9.9)
     ax.set_ylim(-1.25, 4.2)
     ax.axis("off")
@@ -113,7 +113,8 @@ def _steps(machine: Machine | None) -> list[tuple[State, State]]:
     return [] if machine is None else [(step.before[0], step.after[0]) for step in machine.history]
 
 
-def _draw_state(ax: Axes, state: State, x: float, y: float, *, current: bool) -> None:
+def draw_state(ax: Axes, state: State, x: float, y: float, *, current: bool = False, size: float = 9) -> None:
+    """A box with the state's name in letters of a size, filled where it is the current one."""
     width, height = _HALF
     colour = COLOURS["state"]
     ax.add_patch(
@@ -123,11 +124,11 @@ def _draw_state(ax: Axes, state: State, x: float, y: float, *, current: bool) ->
         )
     )  # fmt: skip
     ink = "white" if current else colour
-    ax.text(x, y, str(state), ha="center", va="center", fontweight="bold", color=ink, zorder=4)
+    ax.text(x, y, str(state), ha="center", va="center", fontweight="bold", fontsize=size, color=ink, zorder=4)
 
 
 #: Where the labels of each arrow stand, and how they are aligned.
-_LAYOUT: dict[tuple[State, State], tuple[float, float, str, str]] = {
+LABEL_PLACES: dict[tuple[State, State], tuple[float, float, str, str]] = {
     (State.IDLE, State.DOWNLOADING): (0.45, 2.2, "left", "center"),
     (State.DOWNLOADING, State.IDLE): (-0.45, 1.5, "right", "center"),
     (State.DOWNLOADING, State.DOWNLOADED): (3.2, 3.12, "center", "bottom"),
@@ -141,7 +142,7 @@ _LAYOUT: dict[tuple[State, State], tuple[float, float, str, str]] = {
 
 def _ends(arrow: Arrow) -> tuple[tuple[float, float], tuple[float, float]]:
     """Where an arrow leaves and arrives; two arrows between the same states run side by side."""
-    (x0, y0), (x1, y1) = _PLACES[arrow.source], _PLACES[arrow.target]
+    (x0, y0), (x1, y1) = STATE_PLACES[arrow.source], STATE_PLACES[arrow.target]
     width, height = _HALF[0] + 0.07, _HALF[1] + 0.07
     if x0 == x1:
         up = 1 if y1 > y0 else -1
@@ -153,10 +154,8 @@ def _ends(arrow: Arrow) -> tuple[tuple[float, float], tuple[float, float]]:
     return (x0 - width, y0 - 0.2), (x1 + width * 0.75, y1 + height)
 
 
-def _draw_arrow(ax: Axes, arrow: Arrow, numbers: Sequence[int]) -> None:
-    """One arrow with all its labels; a path taken is thick and numbered."""
-    colour = COLOURS["result"] if numbers else COLOURS["faint"]
-    width = 2.4 if numbers else 1.1
+def draw_arrow(ax: Axes, arrow: Arrow, *, colour: str, width: float) -> None:
+    """An arrow without its labels."""
     style: dict[str, Any] = {
         "arrowstyle": "-|>",
         "mutation_scale": 13,
@@ -165,12 +164,18 @@ def _draw_arrow(ax: Axes, arrow: Arrow, numbers: Sequence[int]) -> None:
         "zorder": 2,
     }
     if arrow.source == arrow.target:
-        x, y = _PLACES[arrow.source]
+        x, y = STATE_PLACES[arrow.source]
         ends = ((x + 1.07, y + 0.1), (x + 0.6, y + 0.46))
         ax.add_patch(FancyArrowPatch(*ends, connectionstyle="arc3,rad=0.9", **style))
     else:
         ax.add_patch(FancyArrowPatch(*_ends(arrow), **style))
-    x, y, horizontal, vertical = _LAYOUT[arrow.source, arrow.target]
+
+
+def _draw_arrow(ax: Axes, arrow: Arrow, numbers: Sequence[int]) -> None:
+    """One arrow with all its labels; a path taken is thick and numbered."""
+    colour = COLOURS["result"] if numbers else COLOURS["faint"]
+    draw_arrow(ax, arrow, colour=colour, width=2.4 if numbers else 1.1)
+    x, y, horizontal, vertical = LABEL_PLACES[arrow.source, arrow.target]
     label = "\n".join(arrow.labels)
     ax.text(x, y, label, ha=horizontal, va=vertical, fontsize=7, color=COLOURS["event"], linespacing=1.25, zorder=5)
     if numbers:

@@ -78,9 +78,9 @@ class LabFigure(Figure):
 
 
 def new_figure(
-    *, height: float, rows: Sequence[float] = (1,), width: float = WIDTH, share: bool = True
+    *, height: float, rows: Sequence[float] = (1,), columns: int = 1, width: float = WIDTH, share: bool = True
 ) -> tuple[LabFigure, list[Any]]:
-    """A figure of its own (no pyplot, no global state) with axes one below the other.
+    """A figure of its own (no pyplot, no global state) with its axes, line by line.
 
     Parameters
     ----------
@@ -88,14 +88,16 @@ def new_figure(
         Inches.
     rows : sequence of float
         Relative heights.
+    columns : int
+        Axes side by side in each row.
     share : bool
         Whether they have one x axis.
     """
     with rc_context(_SETTINGS):
         figure = LabFigure(figsize=(width, height), dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
-        axes = figure.subplots(len(rows), 1, sharex=share, squeeze=False, height_ratios=list(rows))[:, 0]
-    return figure, list(axes)
+        axes = figure.subplots(len(rows), columns, sharex=share, squeeze=False, height_ratios=list(rows))
+    return figure, list(axes.flat)
 
 
 def _file_of(figure: Figure, kind: str, **settings: Any) -> bytes:

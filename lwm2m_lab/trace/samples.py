@@ -126,6 +126,22 @@ SAMPLES: tuple[Sample, ...] = (
         "another client in the same spot: readings are answered 2.05 with half a body there",
     ),
     Sample(
+        "anjay-push-deferred",
+        "anjay-push-deferred.pcap",
+        "895bcd1bceac369a260ac1934ddbebc1409ffe0492991b2d39ab6cff1e6ae037",
+        _ANJAY,
+        _SCRIPT,
+        "the user may defer: Execute is answered 2.04, and State goes 2, 3, 2 with Result 11",
+    ),
+    Sample(
+        "anjay-cancel",
+        "anjay-cancel-exec-5-0-10.pcap",
+        "4fcf16cfba962d1aaa74c0ef4b93410af9b3b6757a999484503185690474e23f",
+        _ANJAY,
+        _SCRIPT,
+        "Cancel in Downloaded: back to State 0 with Result 10, and the firmware as before",
+    ),
+    Sample(
         "coaps-pull-rest",
         "lab-coaps-pull-rest.pcapng",
         "7c233a2cfe34efd1905594b2dc38022d95fb61c0ce224682bfc99619f617603c",
