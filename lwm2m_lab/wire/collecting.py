@@ -206,8 +206,7 @@ class _Reading:
         self.flows.foreign[flow[~sure & (columns["error"] >= 0)]] = True
         columns |= {"_carried": np.full(len(sure), -1, np.int32), "known": sure}
         for store, chosen in ((self.sure, sure), (self.others, ~sure)):
-            rows = np.flatnonzero(chosen)
-            store.append({name: array.take(rows) for name, array in columns.items()}, share=share)
+            store.append(columns, np.flatnonzero(chosen), share=share)
 
     def finish(self, source: Source, name: str) -> Columns:
         """One array for each column, in the order of the file, without what is no CoAP."""

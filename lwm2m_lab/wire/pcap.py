@@ -22,7 +22,7 @@ from lwm2m_lab.wire.window import Window
 __all__ = ["LONGEST_RECORD", "PCAP_MAGIC", "Interface", "RecordReader", "Records", "open_capture"]
 
 #: Larger windows leave the processor's cache, smaller ones cost more calls.
-WINDOW = 6 * 2**20
+WINDOW = 5 * 2**20
 
 
 class _Format(Protocol):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 __all__ = ["Store"]
 
 Array = NDArray[Any]
+Ints = NDArray[np.int64]
 #: How much larger a full store becomes.
 GROWTH = 1.5
 #: Rows that a beginning may promise.
@@ -43,15 +44,22 @@ class Store:
         self._room = 0
         self._arrays: dict[str, Array] = {name: np.empty(0, dtype) for name, dtype in dtypes.items()}
 
-    def append(self, columns: Mapping[str, Array], *, share: float = 1.0) -> None:
-        """Put rows behind those that are there, which are `share` of all that will come, as far as one knows."""
-        end = self.rows + len(next(iter(columns.values())))
+    def append(self, columns: Mapping[str, Array], chosen: Ints | None = None, *, share: float = 1.0) -> None:
+        """Put rows, or those chosen, behind those that are there, which are `share` of all that will come."""
+        begin, end = self.rows, self.rows + len(next(iter(columns.values())) if chosen is None else chosen)
         if end > self._room:
             # Memory that is never written to costs nothing, copying does: rather too much room than too little.
-            expected = min(int(end / max(share, 1e-5) * 1.1), max(4 * end, MOST_ASSUMED))
+            expected = min(int(end / max(share, 1e-5) * 1.03), max(4 * end, MOST_ASSUMED))
             self._resize(max(end, expected, int(self._room * GROWTH)))
         for name, array in self._arrays.items():
-            array[self.rows : end] = columns[name]
+            column, place = columns[name], array[begin:end]
+            if chosen is None:
+                place[:] = column
+            elif column.dtype == place.dtype:
+                # Straight to its place; a mode other than "raise" spares a copy.
+                column.take(chosen, out=place, mode="clip")
+            else:
+                place[:] = column.take(chosen)
         self.rows = end
 
     def arrays(self) -> dict[str, Array]:
