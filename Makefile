@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 JOBS ?= 2
 
-.PHONY: lab test unit test-interop notebooks lint format exercises picture bench set-up set-up-dtls clean help
+.PHONY: lab test unit test-interop test-browser notebooks lint format exercises picture bench set-up set-up-dtls clean help
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -19,10 +19,14 @@ lab: $(READY)  ## open JupyterLab on the lessons
 test: unit notebooks  ## unit tests, then every notebook compared with its stored outputs
 
 unit: $(READY)  ## the unit tests alone
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q --ignore=tests/interop
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q --ignore=tests/interop --ignore=tests/browser
 
 test-interop: $(READY)  ## our device against libcoap and Wakaama, where they are installed
 	$(BIN)/python -m pytest -q tests/interop
+
+test-browser: $(READY)  ## every lesson and the page without code in a real browser, where Chromium is installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/pins.txt --editable '.[test,browser]'
+	$(BIN)/python -m pytest -q tests/browser
 
 notebooks: $(READY)  ## the notebooks alone, strictly
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q -W "ignore::DeprecationWarning" \

@@ -1,4 +1,4 @@
-"""`notebooks`."""
+"""`notebooks` and `app`: what opens in a browser."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ def add(commands: Any) -> None:
     lessons = add_command(commands, "notebooks", "open JupyterLab on the lessons", _notebooks)
     lessons.add_argument("--folder", metavar="DIR", help="where the lessons are, or are copied to")
     lessons.add_argument("--no-browser", action="store_true", help="print the address only")
+    app = add_command(commands, "app", "serve the stepper and the trace explorer as a page without code", _app)
+    app.add_argument("--port", type=int, default=8866, metavar="N", help="TCP port on loopback (8866)")
+    app.add_argument("--no-browser", action="store_true", help="print the address only")
 
 
 def _notebooks(options: argparse.Namespace) -> int:
@@ -22,3 +25,10 @@ def _notebooks(options: argparse.Namespace) -> int:
     from lwm2m_lab.show.lessons import open_lessons
 
     return open_lessons(folder=options.folder, browser=not options.no_browser)
+
+
+def _app(options: argparse.Namespace) -> int:
+    """`app`: the workbench in a browser."""
+    from lwm2m_lab.show.serving import serve_workbench
+
+    return serve_workbench(port=options.port, browser=not options.no_browser)

@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lwm2m_lab.show.app import Workbench, workbench
     from lwm2m_lab.show.blocks import BlockExplorer, block_explorer
     from lwm2m_lab.show.chart import version_chart
     from lwm2m_lab.show.clinic.card import CaseCard, case_card
@@ -31,6 +32,7 @@ _HOMES = {
     "block_explorer": "blocks",
     "case": "clinic.cases",
     "case_card": "clinic.card",
+    "Workbench": "app",
     "check": "exercises",
     "image_explorer": "images",
     "ladder": "sequence",
@@ -42,6 +44,7 @@ _HOMES = {
     "state_diagram": "diagram",
     "stepper": "stepping",
     "version_chart": "chart",
+    "workbench": "app",
 }
 
 __all__ = [
@@ -52,6 +55,7 @@ __all__ = [
     "RuleDiff",
     "SlotAnimation",
     "Stepper",
+    "Workbench",
     "block_explorer",
     "case",
     "case_card",
@@ -66,6 +70,7 @@ __all__ = [
     "state_diagram",
     "stepper",
     "version_chart",
+    "workbench",
 ]
 
 

@@ -175,7 +175,7 @@ def bytes_html(
         mark = _MARK if part is marked else ""
         lines.append(
             f'<tr{mark}><td style="{colour};text-align:right;padding:1px 8px">{part.start}</td>'
-            f'<td style="font-family:monospace;text-align:left;padding:1px 8px;overflow-wrap:anywhere">{shown}</td>'
+            f"<td {_HEX}>{shown}</td>"
             + (f"<td {_NAME}>{_bits_html(part)}</td>" if bits else "")
             + f"<td {_NAME}>{escaped(part.name)}</td><td {_LEFT}>{escaped(part.says)}</td></tr>"
         )
@@ -196,6 +196,7 @@ def _bits_html(part: Part) -> str:
 
 _MARK = ' aria-current="true" style="background:rgba(230,159,0,.28);font-weight:600"'
 _TABLE = 'style="border-collapse:collapse;font-size:12px;line-height:1.4;margin-top:6px"'
+_HEX = 'style="font-family:monospace;text-align:left;padding:1px 8px;max-width:48ch;overflow-wrap:anywhere"'
 _NAME = 'style="text-align:left;padding:1px 8px;white-space:nowrap"'
 _LEFT, _RIGHT = ('style="text-align:left;padding:1px 8px"', 'style="text-align:right;padding:1px 8px"')
 _COLOURS = {

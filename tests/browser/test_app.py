@@ -1,0 +1,53 @@
+"""The page without code, served by Voilà."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lwm2m_lab.trace import samples
+from tests.browser.driving import free_port, serving
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+
+@pytest.fixture(scope="module")
+def app_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where `lwm2m-lab app` listens."""
+    port = free_port()
+    command = [sys.executable, "-m", "lwm2m_lab", "app", "--port", str(port), "--no-browser"]
+    with serving(command, f"http://127.0.0.1:{port}/", folder=tmp_path_factory.mktemp("app")) as url:
+        yield url
+
+
+def test_the_page_steps(page: Page, app_url: str) -> None:
+    """No code is to be seen, and the stepper steps."""
+    page.goto(app_url)
+    page.get_by_role("button", name="Write Package URI").first.click(timeout=90_000)
+    page.get_by_text("State 1 Downloading").first.wait_for(timeout=60_000)
+    assert page.locator(".jp-InputArea-editor:visible").count() == 0
+
+
+def test_the_page_explains_an_uploaded_capture(page: Page, app_url: str, tmp_path: pathlib.Path) -> None:
+    """A capture is explained and explored; another file gets a sentence."""
+    page.goto(app_url)
+    page.get_by_role("tab", name="Explain").click(timeout=90_000)
+    _upload(page, samples.path_of("anjay-push-link-cut-midway"))
+    page.get_by_text("unfinished", exact=False).first.wait_for(timeout=60_000)
+    page.get_by_role("button", name="next block").click()
+    page.get_by_text("Byte by byte").wait_for(timeout=60_000)
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no capture at all", encoding="utf-8")
+    _upload(page, notes)
+    page.get_by_text("Not read.").wait_for(timeout=60_000)
+
+
+def _upload(page: Page, path: pathlib.Path) -> None:
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="your own capture").click()
+    chooser.value.set_files(path)
