@@ -115,7 +115,7 @@ class CaseCard:
         if missing:
             self._say(missing, "again")
         else:
-            self._say(self.case.reasoning(), "firmware", begins="Right. ")
+            self._say("\n".join(self.case.reasoned()), "firmware", begins="Right. ")
 
     def _hint(self) -> None:
         most = len(self.case.hints)

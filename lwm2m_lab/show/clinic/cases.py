@@ -153,17 +153,20 @@ class Case:
             words.append(f"The verdict {found.verdict!r} on the device takes {judging.VERDICTS[found.verdict]}.")
         return " ".join(one for one in words if one)
 
-    def reasoning(self) -> str:
-        """The right conclusion with its clause and frames, and what the analyser says of it."""
+    def reasoned(self) -> tuple[str, ...]:
+        """The right conclusion with its clause and frames, and what the analyser says of it, in paragraphs."""
         shown = [f"{one.words}: {_listed(sorted(one.frames))}" for one in self.needed()]
-        lines = [
+        return (
             f"{self.layer[0]}; {self.who[0]}; outcome {self.outcome}, verdict {self.verdict}. {self.right}",
             self.look,
             f"Clause: {self.clause}.",
             f"Frames: {'; '.join(shown)}.",
             f"The analyser: {self.analyser()}",
-        ]
-        return "\n".join(textwrap.fill(line.strip(), _WIDTH, subsequent_indent="  ") for line in lines)
+        )
+
+    def reasoning(self) -> str:
+        """The same as text of a line's width."""
+        return "\n".join(textwrap.fill(line, _WIDTH, subsequent_indent="  ") for line in self.reasoned())
 
     def analyser(self) -> str:
         """What `explain` says of the update, and which rule speaks."""
