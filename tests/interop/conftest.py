@@ -18,6 +18,9 @@ from lwm2m_lab.live.network import free_ports
 from lwm2m_lab.wire.coap import Message, encode
 from tests.conftest import ROOT, need_tool
 
+#: The key of the tests, as libcoap and OpenSSL take keys on their command lines; the lab takes none there.
+PSK = "0123456789abcdef"
+
 #: Where `.ci/run` puts the peers that npm brings; another place by the environment.
 WAKAAMA = ROOT / "build/peers/node_modules/node-red-contrib-lwm2m/build/Release/lwm2mserver"
 
@@ -36,6 +39,19 @@ def coap_server() -> Iterator[str]:
         try:
             _wait_until_it_answers(port)
             yield f"coap://127.0.0.1:{port}"
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def coap_server_with_dtls() -> Iterator[int]:
+    """libcoap's server with a pre-shared key; its port for coap and coap+tcp, the next one is for coaps."""
+    tool, (port,) = need_tool("coap-server-openssl"), free_ports(1)
+    command = [tool, "-A", "127.0.0.1", "-p", str(port), "-d", "10", "-k", PSK, "-h", "urn:srv:1"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait_until_it_answers(port)
+            yield port
         finally:
             process.kill()
 
