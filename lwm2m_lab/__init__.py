@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lwm2m_lab import show as show
     from lwm2m_lab.errors import LabError
+    from lwm2m_lab.live.conformance import conformance
     from lwm2m_lab.live.device import Device
     from lwm2m_lab.live.experiment import pull, push
     from lwm2m_lab.live.image import image
@@ -55,6 +56,7 @@ _HOMES = {
     "Verdict": "lwm2m_lab.trace.findings",
     "check": "lwm2m_lab.show",
     "compare": "lwm2m_lab.trace.compare",
+    "conformance": "lwm2m_lab.live.conformance",
     "explain": "lwm2m_lab.trace.explain",
     "image": "lwm2m_lab.live.image",
     "load_objects": "lwm2m_lab.trace.objects",
@@ -83,6 +85,7 @@ __all__ = [
     "Verdict",
     "check",
     "compare",
+    "conformance",
     "explain",
     "image",
     "load_objects",

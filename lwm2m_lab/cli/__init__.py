@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from lwm2m_lab.cli import comparing, device, exams, explaining, files, handing, lessons, sharing, triaging, updating
+from lwm2m_lab.cli import (
+    comparing,
+    conforming,
+    device,
+    exams,
+    explaining,
+    files,
+    handing,
+    lessons,
+    sharing,
+    triaging,
+    updating,
+)
 
 __all__ = ["MODULES"]
 
 #: In the order in which `lwm2m-lab --help` lists their commands.
 MODULES = (updating, device, files, explaining, triaging, comparing, handing, sharing, exams, lessons)
+MODULES = (updating, device, conforming, files, explaining, triaging, comparing, handing, sharing, lessons)

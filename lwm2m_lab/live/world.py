@@ -26,7 +26,7 @@ from lwm2m_lab.live.repository import Repository
 from lwm2m_lab.live.requests import Requester, Timers, cancel, end_loop
 from lwm2m_lab.live.server import Server
 
-__all__ = ["Addresses", "Ended", "World", "run_blocking"]
+__all__ = ["Addresses", "Ended", "World", "run_blocking", "unless_dead"]
 
 T = TypeVar("T")
 #: Seconds after the server's conclusion in which the last acknowledgements still arrive.
@@ -101,7 +101,7 @@ class World:
             update = update_device(
                 server, requester, self.device.endpoint, self.image, self.server, uri=self.uri, progress=self.progress
             )
-            report = await _unless_dead(update, living)
+            report = await unless_dead(update, living)
             await asyncio.sleep(SETTLE)
         finally:
             await cancel(living)
@@ -110,7 +110,7 @@ class World:
         return Ended(tuple(self.network.sightings), report, tuple(device.truth))
 
 
-async def _unless_dead(work: Coroutine[Any, Any, T], life: asyncio.Future[None]) -> T:
+async def unless_dead(work: Coroutine[Any, Any, T], life: asyncio.Future[None]) -> T:
     """The result of `work`, or the error that ended `life` before."""
     task = asyncio.ensure_future(work)
     first: set[asyncio.Future[Any]] = {task, life}

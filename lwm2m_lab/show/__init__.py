@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lwm2m_lab.show.app import Workbench, workbench
     from lwm2m_lab.show.blocks import BlockExplorer, block_explorer
+    from lwm2m_lab.show.board import conformance_board, conformance_matrix
     from lwm2m_lab.show.chart import version_chart
     from lwm2m_lab.show.clinic.card import CaseCard, case_card
     from lwm2m_lab.show.clinic.cases import Case, case
@@ -35,6 +36,8 @@ _HOMES = {
     "Workbench": "app",
     "check": "exercises",
     "image_explorer": "images",
+    "conformance_board": "board",
+    "conformance_matrix": "board",
     "ladder": "sequence",
     "png_bytes": "style",
     "rule_diff": "differences",
@@ -60,6 +63,8 @@ __all__ = [
     "case",
     "case_card",
     "check",
+    "conformance_board",
+    "conformance_matrix",
     "image_explorer",
     "ladder",
     "png_bytes",

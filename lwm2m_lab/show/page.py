@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import html
+import pathlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lwm2m_lab.wire.text import printable
 
-__all__ = ["Cell", "Row", "escaped", "facts_table", "picture", "table"]
+__all__ = ["Cell", "Row", "escaped", "facts_table", "picture", "signed", "table", "whole_page"]
 
 #: A text longer than this is cut: a device may call itself anything.
 _LONGEST = 2000
+_SIGNS = {"good": "✓", "bad": "✗", "open": "?", "quiet": "–"}
 
 
 def escaped(value: Any) -> str:
@@ -107,3 +109,34 @@ def picture(svg: str, *, title: str, words: str) -> str:
 
 def _class(kind: str) -> str:
     return f' class="{kind}"' if kind else ""
+
+
+def signed(kind: str, words: str) -> str:
+    """Words in the colour of a kind, ``good``, ``bad``, ``open`` or ``quiet``, with a sign for those who see no colour.
+
+    Examples
+    --------
+    >>> signed("bad", "FAIL")
+    '<b class="bad"><span aria-hidden="true">✗ </span>FAIL</b>'
+    """
+    return f'<b class="{kind}"><span aria-hidden="true">{_SIGNS[kind]} </span>{escaped(words)}</b>'
+
+
+def whole_page(title: str, parts: Iterable[str]) -> str:
+    """A page of its own: no network, no script; light or dark as the reader has it.
+
+    The parts end with what stands in `<main>`, which the first of them opens.
+    """
+    style = pathlib.Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    return "\n".join(
+        [
+            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{escaped(title)}</title>",
+            f"<style>\n{style}</style>\n</head>\n<body>",
+            *parts,
+            "</main>\n</body>\n</html>\n",
+        ]
+    )

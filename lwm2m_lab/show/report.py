@@ -7,14 +7,13 @@ escaped. The same capture gives the same bytes.
 from __future__ import annotations
 
 import datetime
-import pathlib
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import lwm2m_lab
 from lwm2m_lab.show.evidence import decisive_frames, messages_around
-from lwm2m_lab.show.page import Cell, Row, escaped, facts_table, picture, table
+from lwm2m_lab.show.page import Cell, Row, escaped, facts_table, picture, signed, table, whole_page
 from lwm2m_lab.show.style import svg_text
 from lwm2m_lab.spec.objects import State, UpdateResult
 from lwm2m_lab.trace.findings import RULES, Finding, Verdict
@@ -30,7 +29,6 @@ DETAILED = 8
 #: Rows of the summary.
 SUMMARISED = 1000
 _FRAMES_SHOWN = 12
-_SIGNS = {"good": "✓", "bad": "✗", "open": "?"}
 
 
 def report_html(explanation: Explanation) -> str:
@@ -45,19 +43,7 @@ def report_html(explanation: Explanation) -> str:
         *_triage(explanation),
         *_origin(explanation),
     ]
-    style = pathlib.Path(__file__).with_name("report.css").read_text(encoding="utf-8")
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    return "\n".join(
-        [
-            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>Firmware update report: {escaped(capture.name)}</title>",
-            f"<style>\n{style}</style>\n</head>\n<body>",
-            *parts,
-            "</main>\n</body>\n</html>\n",
-        ]
-    )
+    return whole_page(f"Firmware update report: {capture.name}", parts)
 
 
 def _told(updates: Sequence[Update]) -> dict[int, Update]:
@@ -75,21 +61,16 @@ def _kind(update: Update) -> str:
     return "good" if update.outcome == "succeeded" and update.verdict in ("PASS", "NOT APPLICABLE") else "open"
 
 
-def _signed(kind: str, words: str) -> str:
-    """Words in the colour of a kind, with a sign for those who see no colour."""
-    return f'<b class="{kind}"><span aria-hidden="true">{_SIGNS[kind]} </span>{escaped(words)}</b>'
-
-
 _OUTCOME_KINDS = {"succeeded": "good", "failed": "bad"}
 _VERDICT_KINDS = {"PASS": "good", "FAIL": "bad"}
 
 
 def _outcome(update: Update) -> Cell:
-    return Cell(_signed(_OUTCOME_KINDS.get(update.outcome, "open"), update.outcome), "short")
+    return Cell(signed(_OUTCOME_KINDS.get(update.outcome, "open"), update.outcome), "short")
 
 
 def _verdict(verdict: str) -> Cell:
-    return Cell(_signed(_VERDICT_KINDS.get(verdict, "open"), verdict), "short")
+    return Cell(signed(_VERDICT_KINDS.get(verdict, "open"), verdict), "short")
 
 
 # ---------------------------------------------------------------- the beginning

@@ -10,7 +10,7 @@ from lwm2m_lab.trace.findings import Finding, Verdict
 from lwm2m_lab.trace.gate import Check, CheckedUpdate
 from lwm2m_lab.wire.text import printable
 
-__all__ = ["junit_xml"]
+__all__ = ["add_case", "add_failure", "add_skipped", "document", "junit_xml"]
 
 _WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.NOT_APPLICABLE)
 _COUNTS = ("tests", "failures", "errors", "skipped")
@@ -28,7 +28,12 @@ def junit_xml(check: Check) -> str:
         _suite(root, number, one)
     if not any(one.update is not None for one in check.updates):
         suite = ET.SubElement(root, "testsuite", name="firmware updates", time="0")
-        _failure(_case(suite, "the capture", "a firmware update is seen"), check.reasons[:1])
+        add_failure(add_case(suite, "the capture", "a firmware update is seen"), check.reasons[:1])
+    return document(root)
+
+
+def document(root: ET.Element) -> str:
+    """The whole document, with everything counted."""
     totals = zip(*[_count(suite) for suite in root], strict=True)
     for name, counts in zip(_COUNTS, totals, strict=True):
         root.set(name, str(sum(counts)))
@@ -42,16 +47,16 @@ def _suite(root: ET.Element, number: int, one: CheckedUpdate) -> None:
     suite.set("time", f"{(update.duration_s if update is not None else None) or 0:.3f}")
     if update is not None:
         suite.set("timestamp", _started(one))
-        case = _case(suite, update.endpoint, f"outcome is {' or '.join(one.expected)}")
+        case = add_case(suite, update.endpoint, f"outcome is {' or '.join(one.expected)}")
         if not one.outcome_passes:
-            _failure(case, [f"{update.outcome}: {update.cause}" if update.cause else update.outcome])
+            add_failure(case, [f"{update.outcome}: {update.cause}" if update.cause else update.outcome])
     endpoint = "the capture" if update is None else update.endpoint
     by_rule: dict[str, list[Finding]] = {}
     for finding in (*one.findings, *one.ignored):
         by_rule.setdefault(finding.rule, []).append(finding)
     for findings in by_rule.values():
         findings.sort(key=lambda finding: _WORST_FIRST.index(finding.verdict))
-        _rule_case(suite, endpoint, findings, one)
+        _ruleadd_case(suite, endpoint, findings, one)
 
 
 def _started(one: CheckedUpdate) -> str:
@@ -63,31 +68,34 @@ def _started(one: CheckedUpdate) -> str:
     return began.isoformat(timespec="seconds")
 
 
-def _rule_case(suite: ET.Element, endpoint: str, findings: Sequence[Finding], one: CheckedUpdate) -> None:
+def _ruleadd_case(suite: ET.Element, endpoint: str, findings: Sequence[Finding], one: CheckedUpdate) -> None:
     """The test case of one rule: what is worst of its findings decides."""
     worst = findings[0]
-    case = _case(suite, endpoint, f"{worst.rule} {worst.title}")
+    case = add_case(suite, endpoint, f"{worst.rule} {worst.title}")
     said = [str(finding) for finding in findings if finding.verdict == worst.verdict]
     if worst in one.ignored:
-        _skipped(case, f"ignored: {said[0]}")
+        add_skipped(case, f"ignored: {said[0]}")
     elif one.stops(worst):
-        _failure(case, said)
+        add_failure(case, said)
     elif worst.verdict == Verdict.INCONCLUSIVE:
-        _skipped(case, said[0])
+        add_skipped(case, said[0])
     elif worst.verdict == Verdict.NOT_APPLICABLE:
-        _skipped(case, f"not applicable: {worst.sentence}")
+        add_skipped(case, f"not applicable: {worst.sentence}")
 
 
-def _case(suite: ET.Element, endpoint: str, name: str) -> ET.Element:
+def add_case(suite: ET.Element, endpoint: str, name: str) -> ET.Element:
+    """A test case of a suite; its text is made printable."""
     return ET.SubElement(suite, "testcase", classname=printable(endpoint), name=printable(name), time="0")
 
 
-def _failure(case: ET.Element, said: Sequence[str]) -> None:
+def add_failure(case: ET.Element, said: Sequence[str]) -> None:
+    """A test case has failed; the first line is its message."""
     lines = [printable(line) for line in said]
     ET.SubElement(case, "failure", message=lines[0], type="rule").text = "\n".join(lines)
 
 
-def _skipped(case: ET.Element, why: str) -> None:
+def add_skipped(case: ET.Element, why: str) -> None:
+    """A test case was left out or is open."""
     ET.SubElement(case, "skipped", message=printable(why))
 
 

@@ -1,0 +1,214 @@
+"""Where a bench stands: a fresh simulated or loopback world for each case, or one socket where a device registers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lwm2m_lab.errors import BadInput, LabError
+from lwm2m_lab.live.client import LwM2MClient
+from lwm2m_lab.live.conformance.images import Images
+from lwm2m_lab.live.conformance.line import Files, Line
+from lwm2m_lab.live.conformance.records import Case, CaseResult
+from lwm2m_lab.live.conformance.running import run_case
+from lwm2m_lab.live.conformance.station import BenchServer, Declared, Station
+from lwm2m_lab.live.conformance.webfiles import serving
+from lwm2m_lab.live.experiment import SIMULATED
+from lwm2m_lab.live.link import Link
+from lwm2m_lab.live.network import Address, LoopbackNetwork, Network, SimulatedNetwork, free_ports
+from lwm2m_lab.live.options import DeviceOptions
+from lwm2m_lab.live.requests import Requester, Timers, cancel
+from lwm2m_lab.live.world import run_blocking, unless_dead
+
+__all__ = ["PACES", "Bench", "Pace", "run_own_device", "run_registered"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How long things take on a bench, seconds.
+
+    Parameters
+    ----------
+    timers : Timers
+        Transmission parameters of both sides; the bench assumes them of a device that is not its own, too.
+    patience : float
+        Without news for so long the bench reads State and Result.
+    time_limit : float
+        It gives up waiting for a download or an installation.
+
+    Raises
+    ------
+    BadInput
+        For a time out of range.
+    """
+
+    timers: Timers = field(default_factory=Timers)
+    patience: float = 5.0
+    time_limit: float = 180.0
+
+    def __post_init__(self) -> None:
+        for name in ("patience", "time_limit"):
+            if not 0 < getattr(self, name) <= 10**7:
+                raise BadInput(f"{name} is {getattr(self, name)!r}; seconds above 0 and up to 10000000 are expected")
+
+    @property
+    def silence(self) -> float:
+        """After so long a silence a device has given up its retransmissions."""
+        return 1.1 * self.timers.give_up_after
+
+
+#: Simulated time is free. On real sockets the lab's own device and the bench are in a hurry: nobody waits 93 s for a
+#: lost connection.
+PACES: Mapping[str, Pace] = {
+    "simulated": Pace(patience=30.0, time_limit=1_800.0),
+    "loopback": Pace(timers=Timers(ack_timeout=0.2, max_retransmit=2), patience=0.5, time_limit=6.0),
+}
+_QUICK: Mapping[str, float] = {"install_time": 0.3, "reboot_time": 0.2, "confirm_after": 0.4, "resume_after": 0.2}
+#: How the lab's own device is brought to the state that a case needs.
+_PREPARED: Mapping[str, Mapping[str, Any]] = {
+    "": {},
+    "too large": {"storage": 2_000},
+    "too much memory": {"memory": 2_000},
+    "failing": {"install_fails": True},
+    "resumption": {"resume_attempts": 3},
+}
+
+
+@dataclass
+class Bench:
+    """One place where devices register: a server, a repository for CoAP, and one for HTTP on real sockets.
+
+    Parameters
+    ----------
+    network : Network
+    server, repository : (str, int)
+        Where they listen.
+    images : Images
+    pace : Pace
+    serves_web : bool
+        Whether there is a repository for HTTP, too.
+    """
+
+    network: Network
+    server: Address
+    repository: Address
+    images: Images
+    pace: Pace
+    serves_web: bool = True
+    site: BenchServer = field(default_factory=BenchServer)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Callable[[str], Station]]:
+        """Open the sockets; what comes back makes the station of an endpoint that has registered."""
+        line, files_line, files = Line(), Line(), Files()
+        async with contextlib.AsyncExitStack() as stack:
+            context = await self.network.context(self.site, side="server", bind=self.server, endpoint=line)
+            stack.push_async_callback(context.shutdown)
+            other = await self.network.context(files, side="server", bind=self.repository, endpoint=files_line)
+            stack.push_async_callback(other.shutdown)
+            host, port = files_line.address
+            uris = {"coap": f"coap://{_in_uri(host)}:{port}"}
+            if self.serves_web:
+                uris["http"] = stack.enter_context(serving(files.by_path, host))
+
+            def station(endpoint: str) -> Station:
+                return Station(
+                    self.site, Requester(context, self.pace.timers), endpoint, line, files_line, files, uris,
+                    self.images, self.pace.patience, self.pace.time_limit, self.pace.silence,
+                )  # fmt: skip
+
+            yield station
+
+    async def registered(self, endpoint: str | None) -> str:
+        """The endpoint name of the device, once it has registered; without a name, of the first that does."""
+        while not (self.site.registrations if endpoint is None else endpoint in self.site.registrations):
+            news = asyncio.Event()
+            self.site.news = news.set
+            await news.wait()
+        return next(iter(self.site.registrations)) if endpoint is None else endpoint
+
+
+def _in_uri(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+# ---------------------------------------------------------------- the lab's own device
+
+
+def run_own_device(case: Case, options: DeviceOptions, *, network: str, pace: Pace, seed: int) -> CaseResult:
+    """Run one case against a device of the lab's, in a world that is made for it and ends with it."""
+    carrier: Network
+    if network == "loopback":
+        carrier, addresses = LoopbackNetwork(), [("127.0.0.1", port) for port in (*free_ports(2), 0)]
+        options = replace(options, **{name: min(getattr(options, name), most) for name, most in _QUICK.items()})
+    else:
+        carrier = SimulatedNetwork(link=Link(), seed=seed)
+        addresses = [SIMULATED.server, SIMULATED.repository, SIMULATED.device]
+    options = replace(options, **_PREPARED[case.prepared])
+    serves_web = network == "loopback" and "http" in case.needs
+    bench = Bench(carrier, addresses[0], addresses[1], Images(), pace, serves_web)
+    result = run_blocking(carrier, seed, lambda: _with_device(bench, case, options, addresses[2]))
+    return replace(result, sightings=tuple(carrier.sightings))
+
+
+async def _with_device(bench: Bench, case: Case, options: DeviceOptions, address: Address) -> CaseResult:
+    """Let the device live for one case; an error in it ends the case and comes out here."""
+    host, port = bench.server
+    async with bench.open() as station_of:
+        device = LwM2MClient(
+            options, network=bench.network, server=f"coap://{host}:{port}", bind=address, timers=bench.pace.timers
+        )
+        living = asyncio.ensure_future(device.run())
+        try:
+            await unless_dead(asyncio.wait_for(bench.registered(options.endpoint), bench.pace.time_limit), living)
+            station = station_of(options.endpoint)
+            station.prepared = frozenset(_PREPARED)
+            return await unless_dead(run_case(case, station), living)
+        finally:
+            await cancel(living)
+
+
+# ---------------------------------------------------------------- whatever registers
+
+
+def run_registered(
+    bench: Bench,
+    cases: Sequence[Case],
+    *,
+    endpoint: str | None,
+    wait: float,
+    told: Callable[[CaseResult], None],
+) -> tuple[str, Declared, list[CaseResult]]:
+    """Wait for a device to register, and run every case against it, one after the other.
+
+    Raises
+    ------
+    LabError
+        When none registers within `wait` seconds.
+    """
+    return run_blocking(bench.network, 0, lambda: _with_whoever(bench, cases, endpoint, wait, told))
+
+
+async def _with_whoever(
+    bench: Bench, cases: Sequence[Case], endpoint: str | None, wait: float, told: Callable[[CaseResult], None]
+) -> tuple[str, Declared, list[CaseResult]]:
+    results = []
+    async with bench.open() as station_of:
+        try:
+            name = await asyncio.wait_for(bench.registered(endpoint), wait)
+        except TimeoutError:
+            who = "no device" if endpoint is None else endpoint
+            raise LabError(f"{who} did not register at {bench.server[0]}:{bench.server[1]} within {wait:g} s") from None
+        station = station_of(name)
+        # Whether a device resumes shows by itself; the rest an operator gives.
+        station.prepared = frozenset({"resumption", *bench.images.prepared})
+        for case in cases:
+            bench.network.sightings.clear()
+            result = replace(await run_case(case, station), sightings=tuple(bench.network.sightings))
+            told(result)
+            results.append(result)
+    return name, bench.site.declared[name], results
