@@ -52,7 +52,7 @@ class Tracker:
     @property
     def states(self) -> list[State]:
         """The states that the device may be in now."""
-        return sorted({state for state, _ in self._after_internal()})
+        return sorted(_states(self._after_internal()))
 
     @property
     def statuses(self) -> frozenset[Status]:
@@ -92,32 +92,32 @@ class Tracker:
         `pending` says that a notification may be on its way still: a reading does not speak for it.
         """
         now = self._after_internal()
-        fitting = frozenset(status for status in now if status[0] == state)
+        fitting = _with_state(now, state)
         # A push that does not show State 1 looks Idle until it is complete (A4).
         looks_idle = state == State.IDLE and self._delivering
-        hidden = frozenset(status for status in now if looks_idle and status[0] == State.DOWNLOADING)
+        hidden = _with_state(now, State.DOWNLOADING) if looks_idle else frozenset()
         good = bool(fitting or hidden) or (may_be_late and state in self._states_since)
         if self._undecided(State, may_be_late) and good:
             return True
         if fitting or hidden:
             self._possible = fitting | hidden
         elif not good:
-            self._possible = frozenset(status for status in _EVERYTHING if status[0] == state)
-        self._states_since = {status[0] for status in self._possible} | (self._states_since if pending else set())
+            self._possible = _with_state(_EVERYTHING, state)
+        self._states_since = set(_states(self._possible)) | (self._states_since if pending else set())
         return good
 
     def saw_result(self, result: UpdateResult, *, may_be_late: bool = False, pending: bool = False) -> bool:
         """A sighting of Update Result; False where no permitted path leads there."""
         now = self._after_internal()
-        fitting = frozenset(status for status in now if status[1] == result)
+        fitting = _with_result(now, result)
         good = bool(fitting) or (may_be_late and result in self._results_since)
         if self._undecided(UpdateResult, may_be_late) and good:
             return True
         if fitting:
             self._possible = fitting
         elif not good:
-            self._possible = frozenset(status for status in _EVERYTHING if status[1] == result)
-        self._results_since = {status[1] for status in self._possible} | (self._results_since if pending else set())
+            self._possible = _with_result(_EVERYTHING, result)
+        self._results_since = set(_results(self._possible)) | (self._results_since if pending else set())
         return good
 
     def _undecided(self, what: type[State] | type[UpdateResult], may_be_late: bool) -> bool:
@@ -127,15 +127,17 @@ class Tracker:
 
     def _set(self, possible: frozenset[Status]) -> None:
         self._possible = possible
-        self._states_since |= {state for state, _ in possible}
-        self._results_since |= {result for _, result in possible}
+        self._remember(possible)
 
     def _after_internal(self) -> frozenset[Status]:
         """The pairs after any number of events that no request causes."""
         closed = self._close(self._possible)
-        self._states_since |= {state for state, _ in closed}
-        self._results_since |= {result for _, result in closed}
+        self._remember(closed)
         return closed
+
+    def _remember(self, possible: frozenset[Status]) -> None:
+        self._states_since |= _states(possible)
+        self._results_since |= _results(possible)
 
     def _close(self, statuses: Iterable[Status]) -> frozenset[Status]:
         return _closure(self._versions, self.held, frozenset(statuses))
@@ -146,6 +148,26 @@ class Tracker:
 
 
 # The same few sets of pairs come up again and again, device after device.
+@functools.lru_cache(maxsize=4096)
+def _states(statuses: frozenset[Status]) -> frozenset[State]:
+    return frozenset(state for state, _ in statuses)
+
+
+@functools.lru_cache(maxsize=4096)
+def _results(statuses: frozenset[Status]) -> frozenset[UpdateResult]:
+    return frozenset(result for _, result in statuses)
+
+
+@functools.lru_cache(maxsize=4096)
+def _with_state(statuses: frozenset[Status], state: State) -> frozenset[Status]:
+    return frozenset(status for status in statuses if status[0] == state)
+
+
+@functools.lru_cache(maxsize=4096)
+def _with_result(statuses: frozenset[Status], result: UpdateResult) -> frozenset[Status]:
+    return frozenset(status for status in statuses if status[1] == result)
+
+
 @functools.lru_cache(maxsize=4096)
 def _closure(versions: frozenset[str], held: frozenset[Event], statuses: frozenset[Status]) -> frozenset[Status]:
     found, pending = set(statuses), list(statuses)

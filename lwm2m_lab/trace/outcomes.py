@@ -53,8 +53,7 @@ class Ending:
 
 def accepted_installs(executes: Rows, first: int, until: float) -> Rows:
     """The Executes of Update between two frames that were accepted."""
-    own = executes.where(path="/5/0/2")
-    own = own[(own.frame >= first) & (own.frame < until)]
+    own = executes.between(first, until).where(path="/5/0/2")
     return own[np.array([code is not None and code[0] == "2" for code in own.response_code], bool)]
 
 
@@ -64,7 +63,7 @@ class Values:
     def __init__(self, timeline: Rows, delivery: Delivery, until: float, *, from_start: bool) -> None:
         own = timeline.where(path=(STATE, RESULT, PKG_VERSION, FIRMWARE_VERSION))
         self.before = own.before(delivery.first_frame)
-        self.during = own[(own.frame >= delivery.first_frame) & (own.frame < until)]
+        self.during = own.between(delivery.first_frame, until)
         self.from_start = from_start
         self.last_frame = self.during.last("frame", 0)
 

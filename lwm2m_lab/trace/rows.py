@@ -94,10 +94,8 @@ class Rows:
     (3, '/5/0/3')
     """
 
-    __slots__ = ("_columns", "_source", "index")
-
     def __init__(self, source: Source, index: NDArray[np.int64] | None = None) -> None:
-        self._source, self._columns = source, {}  # type: Source, dict[str, Array]
+        self._source = source
         #: Positions in the whole table.
         self.index: NDArray[np.int64] = np.arange(source.rows) if index is None else index
 
@@ -111,9 +109,11 @@ class Rows:
     def __getitem__(self, what: str | Array | slice | list[int]) -> Array | Rows:
         if not isinstance(what, str):
             return Rows(self._source, self.index[what])
-        column = self._columns.get(what)
-        if column is None:
-            column = self._columns[what] = self._source[what][self.index]
+        # A column that was gathered once is an attribute from then on.
+        known = self.__dict__
+        if what not in known:
+            known[what] = self._source[what][self.index]
+        column: Array = known[what]
         return column
 
     def __getattr__(self, name: str) -> Array:
@@ -127,14 +127,17 @@ class Rows:
 
     def where(self, **wanted: Any) -> Rows:
         """The rows in which each of these columns has this value, or one of these where a tuple is given."""
-        index = self.index
+        rows = self
         for name, value in wanted.items():
-            column = self._source[name][index]
+            column = rows[name]
             if isinstance(value, tuple):
-                index = index[np.logical_or.reduce([column == one for one in value]) if value else np.zeros(0, int)]
+                chosen = np.zeros(len(column), bool)
+                for one in value:
+                    chosen |= column == one
             else:
-                index = index[column == value]
-        return Rows(self._source, index)
+                chosen = column == value
+            rows = rows[chosen]
+        return rows
 
     def __add__(self, other: Rows) -> Rows:
         """These rows of a table and then those."""
@@ -147,11 +150,16 @@ class Rows:
 
     def after(self, frame: float) -> Rows:
         """The rows of later frames."""
-        return self[self["frame"] > frame]
+        return self[self["frame"].searchsorted(frame, "right") :]
 
     def before(self, frame: float) -> Rows:
         """The rows of earlier frames."""
-        return self[self["frame"] < frame]
+        return self[: self["frame"].searchsorted(frame)]
+
+    def between(self, first: float, until: float) -> Rows:
+        """The rows from a frame on, up to and without another one."""
+        begin, end = self["frame"].searchsorted((first, until))
+        return self[begin:end]
 
     def each(self, *names: str) -> Iterator[tuple[Any, ...]]:
         """Row by row these columns, as Python's own numbers and texts."""
@@ -159,11 +167,11 @@ class Rows:
 
     def first(self, name: str, default: T | None = None) -> Any | T:
         """A column of the first row; `default` where there is no row."""
-        return self[name][:1].tolist()[0] if len(self) else default
+        return self._source[name].item(self.index[0]) if len(self.index) else default
 
     def last(self, name: str, default: T | None = None) -> Any | T:
         """A column of the last row; `default` where there is no row."""
-        return self[name][-1:].tolist()[0] if len(self) else default
+        return self._source[name].item(self.index[-1]) if len(self.index) else default
 
     def to_frame(self) -> pd.DataFrame:
         """A DataFrame of the columns that a reader should see."""

@@ -258,8 +258,7 @@ def _update(capture: Capture, delivery: Delivery, until: float, *, since: int | 
 
 def _retransmissions(capture: Capture, delivery: Delivery, until: float) -> int:
     """CON requests of this endpoint sent again between the first Write and the next update."""
-    own = capture.of("exchanges", delivery.endpoint)
-    own = own[(own.frame >= delivery.first_frame) & (own.frame < until)]
+    own = capture.of("exchanges", delivery.endpoint).between(delivery.first_frame, until)
     positions = np.union1d(own.index, np.array(delivery.exchanges, np.int64))
     return int(capture.rows("exchanges", positions).retransmissions.sum())
 

@@ -40,7 +40,7 @@ class Case:
         return self.update.capture
 
     def _window(self, rows: Rows) -> Rows:
-        return rows[(rows.frame >= self.update.frames[0]) & (rows.frame < self.update.until)]
+        return rows.between(self.update.frames[0], self.update.until)
 
     @functools.cached_property
     def history(self) -> Rows:
@@ -118,7 +118,7 @@ class Case:
     def resets(self) -> Rows:
         """Writes since `since` of a reset value, or of what may be one: some bytes of Package, an empty Package URI."""
         own = self.capture.of("exchanges", self.update.endpoint)
-        own = own[(own.frame >= self.since) & (own.frame < self.update.until)]
+        own = own.between(self.since, self.update.until)
         package, uri = (own["_path"] == self.capture.path_codes.get(path, -2) for path in ("/5/0/0", "/5/0/1"))
         first: NDArray[np.bool_] = (package | uri) & (own.block1_num <= 0)
         own = own[first]
@@ -147,15 +147,19 @@ class Case:
         said = registers.last("object5_version")
         return ((said,), True) if said in ("1.0", "1.1", "1.2") else (("1.0", "1.1", "1.2"), False)
 
+    def history_of(self, path: str) -> Rows:
+        """Sightings of one resource from the beginning of the capture on, as in `history`."""
+        return self._by_path.get(path, self._nothing)
+
     def values(self, path: str) -> Rows:
         """Sightings of one resource from the first Write on."""
-        if path not in self._by_path:
-            self._by_path[path] = self.timeline.where(path=path)
-        return self._by_path[path]
+        if path not in self._values:
+            self._values[path] = self._window(self.history_of(path))
+        return self._values[path]
 
     def own_values(self, path: str) -> Rows:
         """Sightings of one resource since `since`: those that no earlier update has to answer for."""
-        return self._answered_for.where(path=path) if path in self._paths else self.history[:0]
+        return self.history_of(path).between(self.since, self.update.until)
 
     def instances(self, path: str) -> dict[int, Any]:
         """The last values of the instances of a resource with several, before the update's Execute."""
@@ -164,14 +168,6 @@ class Case:
         found = [(int(name.rpartition("/")[2]), value) for name, value in own.each("path", "value")
                  if name.startswith(f"{path}/") and name.rpartition("/")[2].isdecimal()]  # fmt: skip
         return dict(found)
-
-    @functools.cached_property
-    def _answered_for(self) -> Rows:
-        return self.history[(self.history.frame >= self.since) & (self.history.frame < self.update.until)]
-
-    @functools.cached_property
-    def _paths(self) -> set[str]:
-        return set(self._answered_for.path.tolist())
 
     def last_time(self) -> float:
         """When the last message of the endpoint in this update was seen."""
@@ -191,8 +187,19 @@ class Case:
 
     @functools.cached_property
     def _by_path(self) -> dict[str, Rows]:
+        places: dict[str, list[int]] = {}
+        for place, path in enumerate(self.history.path.tolist()):
+            places.setdefault(path, []).append(place)
+        return {path: self.history[found] for path, found in places.items()}
+
+    @functools.cached_property
+    def _nothing(self) -> Rows:
+        return self.history[:0]
+
+    @functools.cached_property
+    def _values(self) -> dict[str, Rows]:
         return {}
 
     def before(self, path: str) -> Any:
         """The last value of a resource before the first Write; None where none was seen."""
-        return self.history.before(self.update.frames[0]).where(path=path).last("value")
+        return self.history_of(path).before(self.update.frames[0]).last("value")

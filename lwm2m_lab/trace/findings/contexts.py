@@ -160,7 +160,7 @@ def interleaved(case: Case) -> Iterator[Conclusion]:
     others = asked[
         (asked.request_block1_num >= 0) & (asked["_path"] != blocks["_path"][0]) & (asked["_dst"] == blocks["_dst"][0])
     ]
-    others = others[(others.frame > first) & (others.frame < last)]
+    others = others.after(first).before(last)
     if not len(others):
         yield Verdict.PASS, "no other block-wise transfer to the device ran at the same time", ()
         return

@@ -16,6 +16,7 @@ from lwm2m_lab.trace.findings.case import Case
 __all__ = ["RESULT", "STATE", "Broken", "follow", "package_seen"]
 
 STATE, RESULT = "/5/0/3", "/5/0/5"
+_KNOWN = {STATE: tuple(map(int, State)), RESULT: tuple(map(int, UpdateResult))}
 _EVENTS = {"/5/0/2": Event.UPDATE, "/5/0/10": Event.CANCEL}
 
 
@@ -51,8 +52,7 @@ class Broken:
 
 def _requests(case: Case, start: int) -> list[tuple[int, Event, bool | None]]:
     """Requests that are events of Object 5 from a frame on: frame, event, accepted."""
-    executes = case.capture.of("executes", case.update.endpoint)
-    executes = executes[(executes.frame >= start) & (executes.frame < case.update.until)]
+    executes = case.capture.of("executes", case.update.endpoint).between(start, case.update.until)
     found: list[tuple[int, Event, bool | None]] = []
     for frame, path, code in executes.each("frame", "path", "response_code"):
         if path in _EVENTS:
@@ -105,7 +105,7 @@ def _items(case: Case) -> list[tuple[int, int, Any]]:
     if case.earlier and case.earlier[-1].frames[0] >= start:
         # Nothing was seen since an earlier update: what it has left behind is not known.
         seen, start = [], begin
-    seen.append(own[(own.frame >= begin) & (own.frame < case.update.until)])
+    seen.append(own.between(begin, case.update.until))
     columns = ("frame", "path", "value", "how")
     items: list[tuple[int, int, Any]] = [(frame, 1, tuple(what)) for one in seen for frame, *what in one.each(*columns)]
     items += [(frame, 0, (event, accepted)) for frame, event, accepted in _requests(case, start)]
@@ -122,14 +122,14 @@ def _followed(case: Case, whole_from: float) -> list[Broken]:
         if kind == 2:
             tracker.reboot()
             continue
-        possible = tuple(sorted(tracker.statuses))
+        possible = tracker.statuses
         if kind == 0:
             event, accepted = what
             if accepted and event in _EVENTS.values() and not tracker.explains(event):
-                broken.append(Broken("request", frame, event, possible))
+                broken.append(Broken("request", frame, event, tuple(sorted(possible))))
             tracker.request(event, accepted=accepted)
         elif _known(*what[:2]) and not _saw(tracker, *what):
-            broken.append(Broken(what[0], frame, what[1], possible))
+            broken.append(Broken(what[0], frame, what[1], tuple(sorted(possible))))
     return broken
 
 
@@ -142,4 +142,4 @@ def _saw(tracker: Tracker, path: str, value: int, how: str) -> bool:
 
 
 def _known(path: str, value: object) -> bool:
-    return value in list(State) if path == STATE else value in list(UpdateResult)
+    return value in _KNOWN[path]

@@ -139,10 +139,10 @@ def _cancels(case: Case) -> list[tuple[int, str]]:
 def write_out_of_turn(case: Case) -> Iterator[Conclusion]:
     """Over a package at hand, or during an installation, a Write is no trigger; a SHOULD, and no code is named."""
     begin, first = case.update.frames[0], case.delivery[:1]
-    state, frame = case.history.before(begin).where(path=STATE).last("value"), 0
+    state, frame = case.before(STATE), 0
     if state not in (2, 3) or not len(first) or first.first("response_code") is None:
         return
-    frame = case.history.before(begin).where(path=STATE).last("frame")
+    frame = case.history_of(STATE).before(begin).last("frame")
     if _happened(case, frame, begin):
         return
     code = first.first("response_code")

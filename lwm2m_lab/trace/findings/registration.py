@@ -33,7 +33,7 @@ def software_version_moves(case: Case) -> Iterator[Conclusion]:
     """Where a device tells firmware and software apart, a package of software moves /3/0/19 alone."""
     if case.update.outcome != "succeeded":
         return
-    software = case.history.where(path="/3/0/19")
+    software = case.history_of("/3/0/19")
     before, after = software.before(case.update.frames[0]), case.values("/3/0/19")
     if not len(before) or not len(after) or before.last("value") == after.last("value"):
         return

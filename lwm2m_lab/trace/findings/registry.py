@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.trace.findings.case import Case
@@ -30,8 +30,7 @@ class Verdict(StrEnum):
     NOT_APPLICABLE = "NOT APPLICABLE"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What one rule concluded of one update.
 
     Attributes
@@ -66,7 +65,7 @@ class Finding:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields of the contract."""
-        fields = {**asdict(self), "verdict": str(self.verdict), "frames": list(self.frames)}
+        fields = {**self._asdict(), "verdict": str(self.verdict), "frames": list(self.frames)}
         del fields["begins"]
         return fields
 
@@ -75,8 +74,7 @@ class Finding:
         return f"{self.rule} {self.verdict}, {self.certainty}, {self.party}: {self.sentence}{frames} [{self.clause}]"
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """What a rule yields where its certainty or the party differs from the rule's own.
 
     Attributes
@@ -113,37 +111,41 @@ class Rule:
     judges_update: bool = True
     after: tuple[str, ...] = ()
 
-    def findings(self, case: Case) -> Iterator[Finding]:
+    def findings(self, case: Case) -> list[Finding]:
         """What the rule concludes of one update; a rule that yields nothing did not apply.
 
         An error in the rule ends the rule, not the explanation: it is told as a finding that leaves the case open.
         """
-        applied = False
+        found = []
         try:
-            for one in self.body(case):
-                found = self._finding(case, one if isinstance(one, Said) else Said(*one))
-                applied = True
-                yield found
+            for said in self.body(case):
+                found.append(self._finding(case, *said))
         except Exception as error:
-            applied = True
-            said = " ".join(f"the rule could not be applied: {type(error).__name__}: {error}".split())
-            yield self._finding(case, Said(Verdict.INCONCLUSIVE, said))
-        if not applied:
-            yield self._finding(case, Said(Verdict.NOT_APPLICABLE, "nothing here that this rule speaks of"))
+            reason = " ".join(f"the rule could not be applied: {type(error).__name__}: {error}".split())
+            found.append(self._finding(case, Verdict.INCONCLUSIVE, reason, ()))
+        return found or [self._finding(case, Verdict.NOT_APPLICABLE, "nothing here that this rule speaks of", ())]
 
-    def _finding(self, case: Case, said: Said) -> Finding:
-        verdict = Verdict(said.verdict)
-        usual: Certainty = "suspected" if verdict == Verdict.INCONCLUSIVE else "proved"
+    def _finding(
+        self,
+        case: Case,
+        said: Verdict,
+        sentence: str,
+        frames: Iterable[int],
+        certainty: Certainty | None = None,
+        party: Party | None = None,
+    ) -> Finding:
+        verdict = Verdict(said)
+        usual: Certainty = "suspected" if verdict is Verdict.INCONCLUSIVE else "proved"
         return Finding(
             self.id,
             self.title,
             verdict,
-            said.certainty or (self.certainty if verdict == Verdict.FAIL else usual),
-            said.party or self.party,
-            said.sentence,
+            certainty or (self.certainty if verdict is Verdict.FAIL else usual),
+            party or self.party,
+            sentence,
             self.clause,
             case.update.endpoint,
-            tuple(sorted({int(frame) for frame in said.frames})),
+            tuple(sorted(set(map(int, frames)))),
             case.update.frames[0],
         )
 
@@ -218,7 +220,7 @@ def _judged(update: Update) -> tuple[Update, list[Finding]]:
     from lwm2m_lab.trace.findings.chains import chained
 
     case = Case(update)
-    chain = chained(finding for rule in RULES.values() for finding in rule.findings(case))
+    chain = chained([finding for rule in RULES.values() for finding in rule.findings(case)])
     found = [one for _, one in chain]
     counted = [one for one in found if one.party == "device" and RULES[one.rule].judges_update]
     verdict = _verdict(counted)

@@ -243,7 +243,7 @@ def _queue_mode(case: Case) -> bool:
 def resource_four(case: Case) -> Iterator[Conclusion]:
     """Update Supported Objects left the object before 1.0; the number stayed empty."""
     own = case.capture.of("exchanges", case.update.endpoint)
-    own = own[(own.frame >= case.since) & (own.frame < case.update.until)]
+    own = own.between(case.since, case.update.until)
     number = case.capture.path_codes.get("/5/0/4", -2)
     asked: NDArray[np.bool_] = (own["_path"] == number) & (own["_code"] == 1)
     for frame, code in own[asked].each("frame", "response_code"):
@@ -333,7 +333,7 @@ def protocol_offered(case: Case) -> Iterator[Conclusion]:
 @rule("T31", "a delivery method that is offered is used", clause="Object 5, resource 9", party="server")
 def method_offered(case: Case) -> Iterator[Conclusion]:
     """Push to a device that only pulls, or the other way round."""
-    method = case.history.before(case.update.frames[0]).where(path="/5/0/9")
+    method = case.history_of("/5/0/9").before(case.update.frames[0])
     offered = method.last("value")
     if offered not in (0, 1, 2):
         return

@@ -199,8 +199,7 @@ def _messages(case: Case) -> Rows:
         ends = np.union1d(case.delivery["_src"], case.delivery["_dst"])
         parts = [rows.index]
         for name in others:
-            part = case.capture.of("messages", name)
-            part = part[(part.frame >= case.update.frames[0]) & (part.frame < case.update.until)]
+            part = case.capture.of("messages", name).between(case.update.frames[0], case.update.until)
             parts.append(part[np.isin(part["_src"], ends) & np.isin(part["_dst"], ends)].index)
         rows = case.capture.rows("messages")[np.unique(np.concatenate(parts))]
     return rows[rows.mid >= 0] if len(rows) else rows

@@ -25,7 +25,7 @@ def _check(id: str, *, after: tuple[str, ...] = ()) -> Callable[[Body], Body]:
 
 def _has_no_version(case: Case) -> list[int]:
     """Frames in which a reading of /3/0/3 was answered 4.04, where no reading ever succeeded."""
-    if len(case.history.where(path=FIRMWARE_VERSION)):
+    if len(case.history_of(FIRMWARE_VERSION)):
         return []
     asked = case.capture.of("exchanges", case.update.endpoint)
     refused: list[int] = asked.where(uri_path=FIRMWARE_VERSION, response_code="4.04").response_frame.tolist()
