@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lwm2m_lab.show.app import Workbench, workbench
+    from lwm2m_lab.show.beside import SideBySide, side_by_side
     from lwm2m_lab.show.blocks import BlockExplorer, block_explorer
     from lwm2m_lab.show.board import conformance_board, conformance_matrix
     from lwm2m_lab.show.chart import version_chart
@@ -28,6 +29,7 @@ _HOMES = {
     "CaseCard": "clinic.card",
     "ImageExplorer": "images",
     "RuleDiff": "differences",
+    "SideBySide": "beside",
     "SlotAnimation": "slots",
     "Stepper": "stepping",
     "block_explorer": "blocks",
@@ -43,6 +45,7 @@ _HOMES = {
     "rule_diff": "differences",
     "rungs": "scene",
     "save_figure": "style",
+    "side_by_side": "beside",
     "slot_animation": "slots",
     "state_diagram": "diagram",
     "stepper": "stepping",
@@ -56,6 +59,7 @@ __all__ = [
     "CaseCard",
     "ImageExplorer",
     "RuleDiff",
+    "SideBySide",
     "SlotAnimation",
     "Stepper",
     "Workbench",
@@ -71,6 +75,7 @@ __all__ = [
     "rule_diff",
     "rungs",
     "save_figure",
+    "side_by_side",
     "slot_animation",
     "state_diagram",
     "stepper",

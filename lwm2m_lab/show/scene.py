@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
     from lwm2m_lab.trace.updates import Update
 
-__all__ = ["Rung", "copies_of", "rungs"]
+__all__ = ["WEB_SERVER", "Rung", "copies_of", "rungs"]
 
 #: Log lines this long before the first message shown and after the last belong to them, seconds.
 NEAR_S = 0.5
 _GET = 1
+#: The lifeline of whoever answers by HTTP.
+WEB_SERVER = "web server"
 #: What makes a datagram a copy of another.
 _IDENTITY = ("src", "dst", "mid", "type", "code", "token")
 
@@ -94,7 +96,35 @@ def rungs(
         found.append(Rung(number, time, source, destination, _label(capture, row), kind))
         blocks.append(kind == "message" and _is_block(capture, row))
     shown = _collapsed(found, blocks) if collapse else found
+    if frames is None:
+        web = [one for one in _web(capture, endpoint) if (first or 0) <= one.frame <= (last or np.inf)]
+        # A stable sort: what was a run of blocks stays where it began.
+        shown = sorted([*shown, *web], key=lambda one: one.frame) if web else shown
     return _with_log(capture, shown, found) if logs and len(capture.log) else shown
+
+
+def _web(capture: Capture, endpoint: str | None) -> list[Rung]:
+    """Requests by HTTP and their responses: a download beside CoAP; a response in the second of what came before it."""
+    found, columns = [], capture.columns
+    for one in capture.http.to_dict("records"):
+        if endpoint is not None and one["endpoint"] != endpoint:
+            continue
+        device = str(one["endpoint"] if isinstance(one["endpoint"], str) else one["client"])
+        part = f" {_cut(one['range'])}" if isinstance(one["range"], str) else ""
+        asked = f"HTTP {one['method']} {_cut(one['target'])}{part}"
+        found.append(Rung(int(one["request_frame"]), float(one["time"]), device, WEB_SERVER, asked, "message"))
+        if pd.isna(one["status"]) or pd.isna(one["response_frame"]):
+            continue
+        frame = int(one["response_frame"])
+        before = max(int(np.searchsorted(columns["frame"], frame, side="right")) - 1, 0)
+        time = (int(columns["time"][before]) - columns.origin_ns) / 1e9 if len(columns["frame"]) else 0.0
+        told = f"HTTP {one['status']}, {one['body_length']} bytes"
+        found.append(Rung(frame, max(time, float(one["time"])), WEB_SERVER, device, told, "message"))
+    return found
+
+
+def _cut(text: object) -> str:
+    return str(text) if len(str(text)) <= 48 else str(text)[:47] + "…"
 
 
 def _with_log(capture: Capture, shown: list[Rung], found: list[Rung]) -> list[Rung]:

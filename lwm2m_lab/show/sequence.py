@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.axes import Axes
 
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.show.scene import Rung, rungs
+from lwm2m_lab.show.scene import WEB_SERVER, Rung, rungs
 from lwm2m_lab.show.style import COLOURS, new_figure
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def ladder(
     if not found:
         raise BadInput(f"{capture.name} has no message in that part; its table of messages lists the frames")
     shown, rest = found[:max_rows], len(found) - max_rows
-    order = sorted({end for one in found if one.kind != "log" for end in (one.source, one.destination)}, key=_rank)
+    order = sorted({end for one in found if one.kind != "log" for end in (one.source, one.destination)}, key=rank)
     figure, axes = new_figure(height=1.0 + 0.24 * (len(shown) + (rest > 0)))
     ax: Axes = axes[0]
     place = {name: float(at) for at, name in enumerate(order)}
@@ -69,9 +69,9 @@ def ladder(
     return ax
 
 
-def _rank(name: str) -> tuple[int, str]:
+def rank(name: str) -> tuple[int, str]:
     """Server, devices, repository from left to right."""
-    return ({"server": 0, "repository": 2}.get(name, 1), name)
+    return ({"server": 0, "repository": 2, WEB_SERVER: 2}.get(name, 1), name)
 
 
 _COLOUR = {"message": "event", "again": "again", "lost": "result", "run": "faint", "log": "package"}

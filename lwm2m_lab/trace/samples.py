@@ -142,6 +142,14 @@ SAMPLES: tuple[Sample, ...] = (
         "Cancel in Downloaded: back to State 0 with Result 10, and the firmware as before",
     ),
     Sample(
+        "anjay-pull-http",
+        "anjay-pull-http-ok.pcap",
+        "ec1402dabf1c5db6c9c1fde5c07b2e1e51d32fe84f703f9fe7e93824a774e640",
+        _ANJAY,
+        "aiocoap 0.4.17 with a short LwM2M server script; Python's http.server as repository",
+        "a pull by HTTP: one GET outside CoAP, the image in one response, State and Result by CoAP as ever",
+    ),
+    Sample(
         "coaps-pull-rest",
         "lab-coaps-pull-rest.pcapng",
         "7c233a2cfe34efd1905594b2dc38022d95fb61c0ce224682bfc99619f617603c",

@@ -9,7 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.show.exercises import lesson_01, lesson_02, lesson_04, lesson_07, lesson_08, lesson_09, lesson_10
+from lwm2m_lab.show.exercises import (
+    lesson_01,
+    lesson_02,
+    lesson_04,
+    lesson_06,
+    lesson_07,
+    lesson_08,
+    lesson_09,
+    lesson_10,
+)
 from lwm2m_lab.show.exercises.judging import Exercise, Feedback
 
 __all__ = ["EXERCISES", "Exercise", "Feedback", "check"]
@@ -18,6 +27,7 @@ EXERCISES: dict[str, Exercise] = {
     **lesson_01.EXERCISES,
     **lesson_02.EXERCISES,
     **lesson_04.EXERCISES,
+    **lesson_06.EXERCISES,
     **lesson_07.EXERCISES,
     **lesson_08.EXERCISES,
     **lesson_09.EXERCISES,
