@@ -6,8 +6,9 @@ Four rooms of one house: `push_blocks` (server) speaks to `Block1Receiver` (devi
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -23,10 +24,12 @@ __all__ = [
     "Fetched",
     "Partial",
     "Refused",
+    "Sending",
     "Verdict",
     "fetch_blocks",
     "in_blocks",
     "push_blocks",
+    "send_blocks",
     "serve_block",
     "szx_of",
 ]
@@ -71,6 +74,25 @@ def szx_of(block_size: int) -> int:
 # ---------------------------------------------------------------- Block1, sending
 
 
+@dataclass
+class Sending:
+    """How far a body has been acknowledged, to be gone on with after a break.
+
+    Attributes
+    ----------
+    offset : int
+        Bytes that the receiver has acknowledged.
+    szx : int
+        Size exponent of the next block.
+    restarts : int
+        How often it has begun anew.
+    """
+
+    offset: int = 0
+    szx: int = 6
+    restarts: int = 0
+
+
 async def push_blocks(
     requester: Requester,
     *,
@@ -82,45 +104,59 @@ async def push_blocks(
     method: Code = Code.PUT,
     progress: Callable[[int], None] = lambda _: None,
 ) -> aiocoap.Message:
-    """Send a body in blocks and return the final response.
+    """Send a body in blocks and return the final response: `send_blocks` to one address, from the beginning."""
+    ask = functools.partial(requester.ask, method, to=to, path=path, content_format=content_format)
+    return await send_blocks(ask, body, Sending(szx=szx_of(block_size)), progress=progress)
+
+
+async def send_blocks(
+    ask: Callable[..., Awaitable[aiocoap.Message]],
+    body: bytes,
+    sending: Sending,
+    *,
+    progress: Callable[[int], None] = lambda _: None,
+) -> aiocoap.Message:
+    """Send a body, or the rest of it, in blocks and return the final response.
 
     Follows a smaller SZX in the answer, with the block number rescaled (RFC 7959, 2.3), takes a 4.13 with a smaller SZX
     as the hint that it is (2.9.3), and begins anew after a 4.08, twice at most.
+
+    Parameters
+    ----------
+    ask : callable
+        Sends one request, given its ``payload`` and options, and returns the answer.
+    body : bytes
+    sending : Sending
+        Where to begin, and how far it came by the time of an error.
 
     Raises
     ------
     NoAnswer
         When a block goes unanswered.
     """
-    szx, restarts = szx_of(block_size), 0
-    offset = 0
     while True:
-        size = 16 << szx
+        offset, size = sending.offset, 16 << sending.szx
         chunk = body[offset : offset + size]
         more = offset + len(chunk) < len(body)
-        response = await requester.ask(
-            method,
-            to=to,
-            path=path,
+        response = await ask(
             payload=chunk,
-            content_format=content_format,
-            block1=(offset // size, more, szx),
+            block1=(offset // size, more, sending.szx),
             size1=len(body) if offset == 0 else None,
         )
         answered = response.opt.block1
-        smaller = answered is not None and answered.size_exponent < szx
-        if response.code == Code.REQUEST_ENTITY_INCOMPLETE and restarts < RESTARTS and offset:
-            offset, restarts = 0, restarts + 1
+        smaller = answered is not None and answered.size_exponent < sending.szx
+        if response.code == Code.REQUEST_ENTITY_INCOMPLETE and sending.restarts < RESTARTS and offset:
+            sending.offset, sending.restarts = 0, sending.restarts + 1
             continue
         if response.code == Code.REQUEST_ENTITY_TOO_LARGE and smaller and offset == 0:
-            szx = answered.size_exponent
+            sending.szx = answered.size_exponent
             continue
         if not response.code.is_successful() or not more:
             return response
-        offset += len(chunk)
-        progress(offset)
+        sending.offset += len(chunk)
+        progress(sending.offset)
         if smaller:
-            szx = answered.size_exponent
+            sending.szx = answered.size_exponent
 
 
 # ---------------------------------------------------------------- Block1, receiving

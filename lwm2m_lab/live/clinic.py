@@ -10,7 +10,7 @@ from lwm2m_lab.live.experiment import SIMULATED
 from lwm2m_lab.live.image import image
 from lwm2m_lab.live.link import Link
 from lwm2m_lab.live.options import DeviceOptions
-from lwm2m_lab.live.procedure import ServerOptions
+from lwm2m_lab.live.server_options import ServerOptions
 from lwm2m_lab.live.staged import Stage, together
 from lwm2m_lab.live.world import Addresses
 from lwm2m_lab.trace.capture import Capture

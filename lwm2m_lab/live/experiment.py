@@ -13,9 +13,10 @@ from lwm2m_lab.live.image import image as make_image
 from lwm2m_lab.live.link import LINK_FIELDS, Link
 from lwm2m_lab.live.network import LoopbackNetwork, Network, SimulatedNetwork, free_ports
 from lwm2m_lab.live.options import DeviceOptions
-from lwm2m_lab.live.procedure import ServerOptions
 from lwm2m_lab.live.requests import Timers
 from lwm2m_lab.live.run import Run
+from lwm2m_lab.live.server_options import ServerOptions
+from lwm2m_lab.live.strategies import Judge
 from lwm2m_lab.live.world import Addresses, Ended, World, run_blocking
 
 __all__ = [
@@ -54,6 +55,7 @@ def push(
     max_retransmit: int = 4,
     patience: float | None = None,
     time_limit: float | None = None,
+    strategy: str | Judge = "lab",
     **path: Any,
 ) -> Run:
     """Update a device by push: the server writes the package to ``/5/0/0``, block by block (Block1).
@@ -82,6 +84,9 @@ def push(
         Transmission parameters of both sides (RFC 7252, 4.8), seconds and copies.
     patience, time_limit : float, optional
         Seconds without news until the server reads for itself, and until it gives up.
+    strategy : str or callable
+        How the server finds out whether it has succeeded: ``"S1"`` to ``"S7"``, or a function of one's own
+        (`lwm2m_lab.live.strategies`).
     **path
         Fields of the link that replace those of `link`: ``push(loss=0.05)``.
 
@@ -109,7 +114,9 @@ def push(
         network=network,
         addresses=_addresses(network),
         timers=Timers(ack_timeout=ack_timeout, max_retransmit=max_retransmit),
-        server=server_options(network, block_size, patience, time_limit, method=method, package_format=package_format),
+        server=server_options(
+            network, block_size, patience, time_limit, method=method, package_format=package_format, strategy=strategy
+        ),
     ).run()
 
 
@@ -128,6 +135,7 @@ def pull(
     max_retransmit: int = 4,
     patience: float | None = None,
     time_limit: float | None = None,
+    strategy: str | Judge = "lab",
     **path: Any,
 ) -> Run:
     """Update a device by pull: the server writes a Package URI to ``/5/0/1``, the device fetches it (Block2).
@@ -138,7 +146,7 @@ def pull(
         What the server writes; by default where the repository keeps the image, ``coap://192.0.2.3/fw/2.0.0.bin``. The
         repository serves that one path, so another one shows what a wrong URI does.
     image, version, size, link, block_size, seed, device, network, ack_timeout, max_retransmit, patience, time_limit
-    **path
+    strategy, **path
         As for `push`; `block_size` is the largest that the repository sends.
 
     Returns
@@ -171,7 +179,7 @@ def pull(
         network=network,
         addresses=addresses,
         timers=Timers(ack_timeout=ack_timeout, max_retransmit=max_retransmit),
-        server=server_options(network, block_size, patience, time_limit),
+        server=server_options(network, block_size, patience, time_limit, strategy=strategy),
     ).run()
 
 

@@ -1,101 +1,28 @@
-"""The update procedure of the server, step by step: look, deliver, execute, wait through the reboot, look again."""
+"""The update procedure of the server, step by step: look, deliver, execute, wait through the reboot, look again.
+
+An update is over when the device has settled: State 0 or 2 with a result, told by notifications or, where one was lost,
+by reading. Whether it has succeeded is for the strategy to say (`lwm2m_lab.live.strategies`).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Literal
 
-import aiocoap
-from aiocoap.numbers.codes import Code
-
-from lwm2m_lab.errors import BadInput
-from lwm2m_lab.live import tree
-from lwm2m_lab.live.blockwise import push_blocks, szx_of
+from lwm2m_lab.live.delivery import Ended, Errand, deliver, execute, has_failed, persist
+from lwm2m_lab.live.handle import FIRMWARE_VERSION, PKG_VERSION, BrokenAnswer, Client
 from lwm2m_lab.live.image import FirmwareImage
-from lwm2m_lab.live.requests import NoAnswer, Requester, text_of
-from lwm2m_lab.live.server import FIRMWARE_VERSION, PKG_VERSION, RESULT, STATE, Client, Server
+from lwm2m_lab.live.report import Outcome, Report
+from lwm2m_lab.live.requests import NoAnswer, Requester
+from lwm2m_lab.live.server import Server
+from lwm2m_lab.live.server_options import ServerOptions
+from lwm2m_lab.live.strategies import LAB, Reading, Seen
 from lwm2m_lab.spec.objects import State, UpdateResult
-from lwm2m_lab.wire import encoding, values
 
 __all__ = ["Report", "ServerOptions", "update_device"]
-
-Outcome = Literal["succeeded", "failed", "unfinished"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerOptions:
-    """How the server carries an update through.
-
-    Parameters
-    ----------
-    block_size : int
-        Bytes of a block that the server pushes or the repository serves: 16 to 1024.
-    method : {"PUT", "POST"}
-        How the package is written; the standard's own example uses POST (A11).
-    package_format : {"opaque", "tlv"}
-        Content-Format of a pushed package.
-    patience : float
-        Seconds without news after which the server reads State and Result.
-    time_limit : float
-        Seconds after which the server gives up waiting for the download, and again for the installation.
-    observes_again : bool
-        Whether it observes anew after the device has registered anew; one that does not hears nothing more.
-
-    Raises
-    ------
-    BadInput
-        For a value out of range.
-    """
-
-    block_size: int = 1024
-    method: Literal["PUT", "POST"] = "PUT"
-    package_format: Literal["opaque", "tlv"] = "opaque"
-    patience: float = 60.0
-    time_limit: float = 7_200.0
-    observes_again: bool = True
-
-    def __post_init__(self) -> None:
-        szx_of(self.block_size)
-        if self.method not in ("PUT", "POST"):
-            raise BadInput(f"method is {self.method!r}; 'PUT' or 'POST' is expected")
-        if self.package_format not in ("opaque", "tlv"):
-            raise BadInput(f"package_format is {self.package_format!r}; 'opaque' or 'tlv' is expected")
-        for name in ("patience", "time_limit"):
-            seconds = getattr(self, name)
-            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 10**7:
-                raise BadInput(f"{name} is {seconds!r}; seconds above 0 and up to 10000000 are expected")
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What the server concluded.
-
-    Attributes
-    ----------
-    outcome : {"succeeded", "failed", "unfinished"}
-        How the update went, as far as the server knows.
-    sentence : str
-        Why it thinks so.
-    firmware_version_before, firmware_version_after, pkg_version : str or None
-        What it read.
-    """
-
-    outcome: Outcome
-    sentence: str
-    firmware_version_before: str | None = None
-    firmware_version_after: str | None = None
-    pkg_version: str | None = None
-
-
-class _Ended(Exception):
-    """The procedure is over before its last step."""
-
-    def __init__(self, outcome: Outcome, sentence: str) -> None:
-        super().__init__(sentence)
-        self.outcome: Outcome = outcome
 
 
 async def update_device(
@@ -115,158 +42,190 @@ async def update_device(
     Report
         Also for an update that fails or that nobody answers; an update that goes wrong is a result, not an error.
     """
-    procedure = _Procedure(server, requester, endpoint, image, options, uri, progress)
+    client = Client(server, requester, endpoint, block_size=options.block_size, answer_within=options.answer_within)
+    procedure = _Procedure(Errand(client, image, options, uri, progress))
     try:
-        return await procedure.run()
-    except _Ended as end:
+        async with asyncio.timeout(options.deadline):
+            return await procedure.run()
+    except Ended as end:
         return procedure.report(end.outcome, str(end))
-    except NoAnswer as error:
+    except (NoAnswer, BrokenAnswer) as error:
         return procedure.report("unfinished", f"{error}, so the server gave up")
+    except TimeoutError:
+        return procedure.report("unfinished", f"the deadline of {options.deadline:g} s is over")
     finally:
-        if procedure.client is not None:
-            await procedure.client.close()
+        await client.close()
 
 
-@dataclass
 class _Procedure:
     """One update under way."""
 
-    server: Server
-    requester: Requester
-    endpoint: str
-    image: FirmwareImage
-    options: ServerOptions
-    uri: str | None
-    progress: Callable[[int], None]
-    client: Client | None = None
-    before: str | None = None
-    after: str | None = None
-    pkg_version: str | None = None
+    def __init__(self, errand: Errand) -> None:
+        self.errand, self.client, self.options = errand, errand.client, errand.options
+        self.strategy = self.options.decides
+        # The lab's own strategy decides by the last look alone; any other may need each of them.
+        self.looks_often = self.strategy is not LAB
+        self.seen = Seen(errand.image.version)
+        self.began = _now()
 
     def report(self, outcome: Outcome, sentence: str) -> Report:
-        return Report(outcome, sentence, self.before, self.after, self.pkg_version)
+        """What is known now."""
+        last = self.seen.settled or self.seen.first
+        return Report(
+            outcome,
+            sentence,
+            self.seen.before.firmware_version,
+            last.firmware_version,
+            self.seen.downloaded.package_version,
+            endpoint=self.client.endpoint,
+            delivery="push" if self.errand.uri is None else "pull",
+            strategy=self.strategy.name,
+            seen=self.seen,
+            began=self.began,
+            duration=_now() - self.began,
+            attempts=self.errand.attempts,
+        )
 
     async def run(self) -> Report:
         """The whole procedure, from the first registration to the report."""
-        client = await self._meet()
-        self.before = await client.read(FIRMWARE_VERSION)
-        await client.read("/5/0/9")
-        await client.read(PKG_VERSION)
-        await self._deliver(client)
-        await self._await_download(client)
-        self.pkg_version = await client.read(PKG_VERSION)
-        await self._execute(client)
-        client = await self._await_installation(client)
-        self.after = await client.read(FIRMWARE_VERSION)
-        await client.read(PKG_VERSION)
-        return self._conclude(client)
+        await self._meet()
+        self.seen = replace(self.seen, before=await persist(self.errand, self._look_before))
+        await deliver(self.errand)
+        await self._await_download()
+        look = functools.partial(self._look, firmware=self.looks_often)
+        self.seen = replace(self.seen, downloaded=await persist(self.errand, look))
+        # What was seen so far says nothing of what the Execute brings.
+        self.client.seen.clear()
+        await execute(self.errand)
+        await self._await_installation()
+        return self._conclude()
 
-    async def _meet(self, old: Client | None = None) -> Client:
-        """Wait for the (new) registration and observe; observations do not survive one."""
-        waiting = self.server.registration_after(old.registration if old else None, self.endpoint)
-        try:
-            registration = await asyncio.wait_for(waiting, self.options.time_limit)
-        except TimeoutError:
-            raise _Ended(
-                "unfinished", f"{self.endpoint} did not register within {self.options.time_limit:g} s"
-            ) from None
-        self.client = Client(self.requester, registration)
-        await self.client.observe(STATE)
-        await self.client.observe(RESULT)
-        return self.client
+    # ---------------------------------------------------------------- looking
 
-    def _deadline(self) -> float:
-        return asyncio.get_running_loop().time() + self.options.time_limit
+    async def _look_before(self) -> Reading:
+        firmware = await self.client.value(FIRMWARE_VERSION)
+        await self.client.value("/5/0/9")
+        return self._reading(await self.client.value(PKG_VERSION), firmware)
 
-    async def _deliver(self, client: Client) -> None:
-        """Write the package or its URI."""
-        if self.uri is not None:
-            response = await client.write("/5/0/1", self.uri.encode(), content_format=tree.TEXT)
-            what = f"the Package URI {self.uri}"
-        else:
-            response = await self._push(client)
-            what = "the package"
-        if not response.code.is_successful():
-            await client.read(STATE)
-            result = await client.read(RESULT)
-            raise _Ended("failed", f"{what} was answered {text_of(response.code)}, and the Update Result is {result}")
+    async def _look(self, *, firmware: bool = True) -> Reading:
+        """Read the versions; State and Result are known from notifications."""
+        version = await self.client.value(FIRMWARE_VERSION) if firmware else None
+        return self._reading(await self.client.value(PKG_VERSION), version)
 
-    async def _push(self, client: Client) -> aiocoap.Message:
-        body, content_format = self.image.data, tree.OCTET_STREAM
-        if self.options.package_format == "tlv":
-            body, content_format = encoding.encode_tlv([values.Entry("/5/0/0", body)], base="/5/0/0"), tree.TLV
-        return await push_blocks(
-            self.requester,
-            to=client.registration.remote,
-            path="/5/0/0",
-            body=body,
-            block_size=self.options.block_size,
-            content_format=content_format,
-            method=Code.PUT if self.options.method == "PUT" else Code.POST,
-            progress=self.progress,
+    def _reading(self, package: str | None, firmware: str | None) -> Reading:
+        state, result = self.client.state, self.client.result
+        return Reading(
+            None if state is None else int(state), None if result is None else int(result), package, firmware
         )
 
-    async def _await_download(self, client: Client) -> None:
+    # ---------------------------------------------------------------- waiting
+
+    async def _meet(self) -> None:
+        """Wait for the (new) registration, and observe."""
+        waiting = self.client.server.registration_after(self.errand.registration, self.client.endpoint)
+        try:
+            await asyncio.wait_for(waiting, self.options.time_limit)
+        except TimeoutError:
+            raise Ended(
+                "unfinished", f"{self.client.endpoint} did not register within {self.options.time_limit:g} s"
+            ) from None
+        await persist(self.errand, self.errand.observe)
+
+    async def _await_download(self) -> None:
         """Wait until the package is there, or a result says why not."""
+        client = self.client
         done = await client.until(
-            lambda: client.state == State.DOWNLOADED or _has_failed(client),
+            lambda: client.state == State.DOWNLOADED or has_failed(client),
             patience=self.options.patience,
-            deadline=self._deadline(),
+            deadline=_now() + self.options.time_limit,
         )
         if not done:
-            raise _Ended("unfinished", f"the device is in State {client.state} after {self.options.time_limit:g} s")
+            raise Ended("unfinished", f"the device is in State {client.state} after {self.options.time_limit:g} s")
         if client.state != State.DOWNLOADED:
-            self.after = await client.read(FIRMWARE_VERSION)
-            raise _Ended("failed", f"the delivery ended in State {client.state} with Update Result {client.result}")
+            state, result = client.state, client.result
+            firmware = await client.value(FIRMWARE_VERSION)
+            self.seen = replace(self.seen, first=self._reading(None, firmware))
+            raise Ended("failed", f"the delivery ended in State {state} with Update Result {result}")
 
-    async def _execute(self, client: Client) -> None:
-        response = await client.execute("/5/0/2")
-        if not response.code.is_successful():
-            raise _Ended("failed", f"the Execute of Update was answered {text_of(response.code)}")
-
-    async def _await_installation(self, client: Client) -> Client:
-        """Wait for a settled result, through the reboot if there is one."""
-        deadline = self._deadline()
+    async def _await_installation(self) -> None:
+        """Look after each reboot until the device has settled, or until the strategy needs no more."""
+        deadline, looked = _now() + self.options.time_limit, False
         while True:
-            reborn = asyncio.ensure_future(self.server.registration_after(client.registration, self.endpoint))
-            settled = asyncio.ensure_future(
-                client.until(functools.partial(_has_settled, client), patience=self.options.patience, deadline=deadline)
-            )
-            try:
-                await asyncio.wait({reborn, settled}, return_when=asyncio.FIRST_COMPLETED)
-                if settled.done() and not reborn.done():
-                    if settled.result():
-                        return client
-                    raise _Ended("unfinished", f"the device is in State {client.state}; no result came")
-            finally:
-                reborn.cancel()
-                settled.cancel()
-                await asyncio.gather(reborn, settled, return_exceptions=True)
-            await client.close()
-            if not self.options.observes_again:
-                await asyncio.sleep(max(deadline - asyncio.get_running_loop().time(), 0.0))
-                raise _Ended("unfinished", f"no news since State {client.state} in {self.options.time_limit:g} s")
-            client = await self._meet(client)
+            event = await self._next(deadline)
+            if event == "reborn":
+                await self._follow(deadline)
+            settled = _has_settled(self.client)
+            if settled or self.looks_often:
+                look = await persist(self.errand, self._look)
+                self.seen = replace(
+                    self.seen,
+                    first=self.seen.first if looked else look,
+                    settled=look if settled or event == "late" else None,
+                )
+                looked = True
+            if settled or (looked and self.strategy.when == "first"):
+                return
+            if event == "late" and not self.looks_often:
+                raise Ended("unfinished", f"the device is in State {self.client.state}; no result came")
+            if event == "late":
+                return
 
-    def _conclude(self, client: Client) -> Report:
+    async def _next(self, deadline: float) -> Literal["settled", "reborn", "late"]:
+        """What comes first: a settled result, a new registration, or the end of the time."""
+        client, registration = self.client, self.errand.registration
+        reborn = asyncio.ensure_future(client.server.registration_after(registration, client.endpoint))
+        settled = asyncio.ensure_future(
+            client.until(functools.partial(_has_settled, client), patience=self.options.patience, deadline=deadline)
+        )
+        try:
+            await asyncio.wait({reborn, settled}, return_when=asyncio.FIRST_COMPLETED)
+            if reborn.done():
+                return "reborn"
+            return "settled" if settled.result() else "late"
+        finally:
+            reborn.cancel()
+            settled.cancel()
+            await asyncio.gather(reborn, settled, return_exceptions=True)
+
+    async def _follow(self, deadline: float) -> None:
+        """Go on with the new registration, if that is what this server does."""
+        state = self.client.state
+        await self.client.close()
+        if not self.options.observes_again:
+            await asyncio.sleep(max(deadline - _now(), 0.0))
+            raise Ended("unfinished", f"no news since State {state} in {self.options.time_limit:g} s")
+        await self._meet()
+
+    def _conclude(self) -> Report:
+        """What the strategy says of what was seen."""
+        updated = self.strategy.judge(self.seen)
+        outcome: Outcome = "undecided" if updated is None else "succeeded" if updated else "failed"
+        return self.report(outcome, self._in_words() if self.strategy is LAB else self._by_name())
+
+    def _by_name(self) -> str:
+        """What another strategy looked at."""
+        seen = self.seen
+        looks = [f"before {seen.before}", f"downloaded {seen.downloaded}", f"first {seen.first}"]
+        looks += [] if seen.settled in (None, seen.first) else [f"settled {seen.settled}"]
+        return f"{self.strategy.name}, {self.strategy.asks}: {'; '.join(looks)}; the target is {seen.target}"
+
+    def _in_words(self) -> str:
         """Success is Result 1 and the image's version in /3/0/3, where the device has that."""
-        result = client.result
+        assert self.seen.settled is not None
+        result, version = UpdateResult(self.seen.settled.result or 0), self.seen.settled.firmware_version
         if result != UpdateResult.SUCCESS:
-            return self.report("failed", f"the installation ended with Update Result {result}")
-        if self.after is not None and self.after != self.image.version:
-            return self.report(
-                "failed",
-                f"Update Result is {result}, but /3/0/3 is {self.after} and the image's version {self.image.version}",
-            )
-        shown = f"/3/0/3 is {self.after}" if self.after is not None else "the device has no /3/0/3"
-        return self.report("succeeded", f"Update Result is {result} and {shown}")
+            return f"the installation ended with Update Result {result}"
+        if version is not None and version != self.seen.target:
+            return f"Update Result is {result}, but /3/0/3 is {version} and the image's version {self.seen.target}"
+        return f"Update Result is {result} and " + (f"/3/0/3 is {version}" if version else "the device has no /3/0/3")
 
 
-def _has_failed(client: Client) -> bool:
-    """Idle with a reason; Idle alone may be the first of two notifications."""
-    return client.state == State.IDLE and client.result not in (None, UpdateResult.INITIAL)
+def _now() -> float:
+    """Seconds on the clock of the loop."""
+    return asyncio.get_running_loop().time()
 
 
 def _has_settled(client: Client) -> bool:
-    """Back from Updating, with a reason."""
-    return client.state in (State.IDLE, State.DOWNLOADED) and client.result not in (None, UpdateResult.INITIAL)
+    """Back from Updating, with a reason; a deferral is none, for the installation is still to come."""
+    unsettled = (None, UpdateResult.INITIAL, UpdateResult.DEFERRED)
+    return client.state in (State.IDLE, State.DOWNLOADED) and client.result not in unsettled

@@ -7,7 +7,7 @@ import html
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.files import write_beside
@@ -15,7 +15,7 @@ from lwm2m_lab.live.client import Happening
 from lwm2m_lab.live.image import FirmwareImage
 from lwm2m_lab.live.link import Link
 from lwm2m_lab.live.network import Sighting
-from lwm2m_lab.live.procedure import Report
+from lwm2m_lab.live.report import Report
 from lwm2m_lab.live.world import Ended
 from lwm2m_lab.trace.capture import Capture
 from lwm2m_lab.wire import read_columns
@@ -64,7 +64,7 @@ class Run(Capture):
     ) -> None:
         self.sightings = ended.sightings
         self.truth: tuple[Happening, ...] = ended.truth
-        self.report: Conclusion = Conclusion(**dataclasses.asdict(ended.report), page=super().report)
+        self.report: Conclusion = Conclusion(**_fields(ended.report), page=super().report)
         self.image, self.delivery, self.link, self.seed = image, delivery, link, seed
         data = self.pcapng()
         super().__init__(read_columns(data), name=f"{delivery} of {image.version}", data=data)
@@ -107,6 +107,11 @@ class Run(Capture):
     def _repr_html_(self) -> str:
         report = f"<p><b>{html.escape(self.report.outcome)}</b>: {html.escape(self.report.sentence)}</p>"
         return report + super()._repr_html_()
+
+
+def _fields(report: Report) -> dict[str, Any]:
+    """The fields of a record by name, as they are."""
+    return {one.name: getattr(report, one.name) for one in dataclasses.fields(report)}
 
 
 def capture_of(

@@ -1,53 +1,40 @@
-"""The LwM2M server: it takes registrations, observes, reads, writes and executes, and carries an update through.
-
-An update is over when the device has settled: State 0 or 2 with a result, told by notifications or, where one was lost,
-by reading. Success is Result 1 *and* the image's version in ``/3/0/3`` where the device has it.
-"""
+"""The LwM2M server as devices see it: it registers them, takes what they send, and knows who is awake."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import aiocoap
-import aiocoap.error
 from aiocoap.numbers.codes import Code
 from aiocoap.pipe import Pipe
 
-from lwm2m_lab.live.requests import NoAnswer, Requester, cancel, path_of
-from lwm2m_lab.spec.objects import State, UpdateResult
-from lwm2m_lab.wire import links, values
+from lwm2m_lab.live.bodies import OpenBodies
+from lwm2m_lab.live.registry import Limits, Registration, Registry
+from lwm2m_lab.live.requests import path_of, unknown_critical
+from lwm2m_lab.live.tree import Refusal
+from lwm2m_lab.wire import values
 
-__all__ = ["Client", "Registration", "Server"]
+__all__ = ["Registration", "Server"]
 
-STATE, RESULT, PKG_VERSION, FIRMWARE_VERSION = "/5/0/3", "/5/0/5", "/5/0/7", "/3/0/3"
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """One registration of a device.
-
-    Attributes
-    ----------
-    endpoint, location : str
-        Endpoint name, and the path that the server gave it.
-    remote : object
-        Where requests to the device go: aiocoap's address.
-    objects : tuple of str
-        The object links.
-    """
-
-    endpoint: str
-    location: str
-    remote: Any
-    objects: tuple[str, ...]
+#: Seconds for which a device in queue mode listens after its last message (MAX_TRANSMIT_WAIT, RFC 7252, 4.8.2).
+AWAKE_FOR = 93.0
+#: Seconds after which a device may ask again where there was no room for it.
+COME_BACK_AFTER = 60
 
 
 class Server:
     """An LwM2M server; `site` of an aiocoap context.
+
+    Parameters
+    ----------
+    allowed : collection of str, optional
+        The endpoint names that may register; without it every name may.
+    limits : Limits, optional
+    told : callable, optional
+        Called with what has happened to a registration, and which.
 
     Examples
     --------
@@ -56,161 +43,130 @@ class Server:
     {}
     """
 
-    def __init__(self) -> None:
-        self.registrations: dict[str, Registration] = {}
-        self._by_location: dict[str, Registration] = {}
-        self._count = 0
-        self._registered = asyncio.Event()
+    def __init__(
+        self,
+        *,
+        allowed: Collection[str] | None = None,
+        limits: Limits | None = None,
+        told: Callable[[str, Registration], None] = lambda *_: None,
+    ) -> None:
+        self.limits, self._told = limits or Limits(), told
+        self.registry = Registry(allowed, self.limits, self._happened)
+        self.bodies = OpenBodies(limit=self.limits.body, most=self.limits.open_bodies)
+        #: Called with a registration and the values that a device sent unasked.
+        self.on_send: Callable[[Registration, list[values.Entry]], None] = lambda *_: None
+        self._arrivals: dict[str, asyncio.Event] = {}
+        self._awake: dict[str, asyncio.Event] = {}
+        self._heard: dict[str, float] = {}
+
+    @property
+    def registrations(self) -> Mapping[str, Registration]:
+        """Who is registered, by endpoint name."""
+        with contextlib.suppress(RuntimeError):  # outside of a loop no time passes
+            self.registry.expire(_now())
+        return self.registry.by_endpoint
 
     async def registration_after(self, old: Registration | None, endpoint: str) -> Registration:
-        """Wait until the endpoint has registered, and anew if `old` is given."""
+        """Wait until the endpoint has registered, and anew if `old` is given; an Update is no new registration."""
         while True:
-            current = self.registrations.get(endpoint)
-            if current is not None and current is not old:
+            current = self.registry.by_endpoint.get(endpoint)
+            is_new = current is not None and (old is None or current.location != old.location)
+            if current is not None and is_new and not current.has_ended(_now()):
                 return current
-            self._registered.clear()
-            await self._registered.wait()
+            await self._arrivals.setdefault(endpoint, asyncio.Event()).wait()
+
+    # ---------------------------------------------------------------- queue mode
+
+    def heard(self, endpoint: str) -> None:
+        """A message of a device came: from now on it listens for a while."""
+        self._heard[endpoint] = _now()
+        _set(self._awake, endpoint)
+
+    async def sign_of(self, endpoint: str) -> None:
+        """Wait for the next message of a device."""
+        await self._awake.setdefault(endpoint, asyncio.Event()).wait()
+
+    def fell_asleep(self, endpoint: str) -> None:
+        """A device did not answer: nothing is sent to it before it is heard again."""
+        self._heard.pop(endpoint, None)
+
+    async def awake(self, registration: Registration) -> None:
+        """Wait until a device listens; one that is not in queue mode always does."""
+        endpoint = registration.endpoint
+        while registration.queue_mode and _now() - self._heard.get(endpoint, -AWAKE_FOR - 1) > AWAKE_FOR:
+            await self.sign_of(endpoint)
+
+    # ---------------------------------------------------------------- requests
 
     async def render_to_pipe(self, pipe: Pipe) -> None:
         """Answer one request of a device (what aiocoap asks of a site)."""
-        request = pipe.request
-        path = path_of(request)
-        if path == "/rd" and request.code == Code.POST:
-            response = self._register(request)
-        elif path in self._by_location and request.code == Code.POST:
-            response = aiocoap.Message(code=Code.CHANGED)
-        elif path in self._by_location and request.code == Code.DELETE:
-            gone = self._by_location.pop(path)
-            if self.registrations.get(gone.endpoint) is gone:
-                del self.registrations[gone.endpoint]
-            response = aiocoap.Message(code=Code.DELETED)
-        elif path == "/dp" and request.code == Code.POST:
-            response = aiocoap.Message(code=Code.CHANGED)
+        pipe.add_response(self.answer(pipe.request), is_last=True)
+
+    def answer(self, request: aiocoap.Message) -> aiocoap.Message:
+        """The answer to one request."""
+        try:
+            if unknown_critical(request):
+                raise Refusal(Code.BAD_OPTION, "a critical option is not understood")
+            perform = self._operation(request)
+            body = self.bodies.whole(request, now=_now())
+            if body.code.is_response():
+                return body
+            response = perform(body)
+        except Refusal as refusal:
+            response = aiocoap.Message(code=refusal.code, payload=str(refusal).encode())
+            if refusal.code == Code.SERVICE_UNAVAILABLE:
+                response.opt.max_age = COME_BACK_AFTER
+        block = request.opt.block1
+        if block is not None:
+            response.opt.block1 = (block.block_number, False, min(block.size_exponent, 6))
+        return response
+
+    def _operation(self, request: aiocoap.Message) -> Callable[[aiocoap.Message], aiocoap.Message]:
+        """What a request asks for; said before its body has come, so that nobody's body is kept for nothing."""
+        path, code = path_of(request), request.code
+        if path == "/rd" and code == Code.POST:
+            return lambda body: self.registry.register(body, now=_now())
+        if path == "/dp" and code == Code.POST:
+            return self._take_sent
+        if path in self.registry.by_location and code == Code.POST:
+            return lambda body: self.registry.update(body, now=_now())
+        if path in self.registry.by_location and code == Code.DELETE:
+            return lambda body: self.registry.deregister(body, now=_now())
+        if path in ("/rd", "/dp") or path in self.registry.by_location:
+            raise Refusal(Code.METHOD_NOT_ALLOWED, "POST is expected; DELETE ends a registration")
+        raise Refusal(Code.NOT_FOUND, "/rd, a registration beneath it and /dp are here")
+
+    def _take_sent(self, request: aiocoap.Message) -> aiocoap.Message:
+        """Values that a device sends unasked (Send, LwM2M 1.1)."""
+        sender = next((one for one in self.registrations.values() if one.remote == request.remote), None)
+        if sender is None:
+            raise Refusal(Code.NOT_FOUND, "nobody is registered from this address")
+        try:
+            entries = values.decode(request.payload, content_format=request.opt.content_format, path="/")
+        except values.Undecodable as error:
+            raise Refusal(Code.BAD_REQUEST, str(error)) from None
+        self.heard(sender.endpoint)
+        self.on_send(sender, entries)
+        return aiocoap.Message(code=Code.CHANGED)
+
+    def _happened(self, what: str, registration: Registration) -> None:
+        """Something befell a registration."""
+        if what in ("registered", "updated"):
+            self.heard(registration.endpoint)
         else:
-            response = aiocoap.Message(code=Code.NOT_FOUND)
-        pipe.add_response(response, is_last=True)
-
-    def _register(self, request: aiocoap.Message) -> aiocoap.Message:
-        """Take a registration; a new one of the same endpoint replaces the old."""
-        query = dict(item.partition("=")[::2] for item in request.opt.uri_query)
-        if query.get("lwm2m") not in ("1.0", "1.1", "1.2"):
-            return aiocoap.Message(code=Code.PRECONDITION_FAILED)
-        if not query.get("ep"):
-            return aiocoap.Message(code=Code.BAD_REQUEST)
-        try:
-            objects = links.parse_links(request.payload)
-        except links.NoLinkFormat:
-            return aiocoap.Message(code=Code.BAD_REQUEST)
-        self._count += 1
-        location = f"/rd/{self._count}"
-        registration = Registration(query["ep"], location, request.remote, tuple(link.target for link in objects))
-        old = self.registrations.get(registration.endpoint)
-        if old is not None:
-            self._by_location.pop(old.location, None)
-        self.registrations[registration.endpoint] = self._by_location[location] = registration
-        self._registered.set()
-        return aiocoap.Message(code=Code.CREATED, location_path=("rd", str(self._count)))
+            self.fell_asleep(registration.endpoint)
+        if what == "registered":
+            _set(self._arrivals, registration.endpoint)
+        self._told(what, registration)
 
 
-@dataclass
-class Client:
-    """One registered device, as the server speaks to it.
-
-    `seen` holds the last value of each path, read or notified; `news` is set at each of them.
-    """
-
-    requester: Requester
-    registration: Registration
-    seen: dict[str, str | None] = field(default_factory=dict)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    _watchers: list[asyncio.Task[None]] = field(default_factory=list)
-
-    async def read(self, path: str) -> str | None:
-        """Read one resource as text; None where the device refuses.
-
-        Raises
-        ------
-        NoAnswer
-            When the device does not answer.
-        """
-        response = await self.requester.ask(Code.GET, to=self.registration.remote, path=path)
-        return self._keep(path, response)
-
-    async def observe(self, path: str) -> None:
-        """Read one resource and ask for notifications."""
-        message = self.requester.message(Code.GET, to=self.registration.remote, path=path, observe=0)
-        request = self.requester.context.request(message, handle_blockwise=False)
-        try:
-            response = await request.response
-        except aiocoap.error.NetworkError as error:
-            raise NoAnswer(f"the observation of {path} got no answer") from error
-        self._keep(path, response)
-        if response.code.is_successful() and response.opt.observe is not None:
-            self._watchers.append(asyncio.get_running_loop().create_task(self._watch(path, request.observation)))
-
-    async def _watch(self, path: str, observation: Any) -> None:
-        """Take notifications until the device or the network ends them."""
-        with contextlib.suppress(aiocoap.error.Error):
-            async for response in observation:
-                self._keep(path, response)
-
-    def _keep(self, path: str, response: aiocoap.Message) -> str | None:
-        """Remember what a response says of a path."""
-        value: str | None = None
-        if response.code.is_successful():
-            entries = values.decode(response.payload, content_format=response.opt.content_format, path=path)
-            value = values.as_text(entries[0].value) if len(entries) == 1 else None
-        self.seen[path] = value
-        self.news.set()
-        return value
-
-    async def write(self, path: str, payload: bytes, *, content_format: int) -> aiocoap.Message:
-        """Write one resource in one message."""
-        return await self.requester.ask(
-            Code.PUT, to=self.registration.remote, path=path, payload=payload, content_format=content_format
-        )
-
-    async def execute(self, path: str) -> aiocoap.Message:
-        """Execute one resource."""
-        return await self.requester.ask(Code.POST, to=self.registration.remote, path=path)
-
-    @property
-    def state(self) -> State | None:
-        """The last State seen."""
-        return State(value) if (value := _number(self.seen.get(STATE))) in set(State) else None
-
-    @property
-    def result(self) -> UpdateResult | None:
-        """The last Update Result seen."""
-        return UpdateResult(value) if (value := _number(self.seen.get(RESULT))) in set(UpdateResult) else None
-
-    async def until(self, condition: Callable[[], bool], *, patience: float, deadline: float) -> bool:
-        """Wait for a condition on what was seen; where no news comes, read State and Result.
-
-        Notifications promise the last value only, and may be lost (RFC 7641, 1.3): after `patience` seconds without
-        news the server reads. Gives up at `deadline` (loop time) and returns False.
-        """
-        now = asyncio.get_running_loop().time
-        while not condition():
-            left = deadline - now()
-            if left <= 0:
-                return False
-            self.news.clear()
-            try:
-                await asyncio.wait_for(self.news.wait(), min(patience, left))
-            except TimeoutError:
-                with contextlib.suppress(NoAnswer):
-                    await self.read(STATE)
-                    await self.read(RESULT)
-        return True
-
-    async def close(self) -> None:
-        """Stop listening."""
-        await cancel(*self._watchers)
-        self._watchers.clear()
+def _now() -> float:
+    """Seconds on the clock of the loop, simulated or not."""
+    return asyncio.get_running_loop().time()
 
 
-def _number(text: str | None) -> int:
-    """A State or an Update Result as it was read; -1, which is none, for anything else."""
-    number = None if text is None else values.as_integer(text)
-    return -1 if number is None else number
+def _set(events: dict[str, Any], name: str) -> None:
+    """Wake whoever waits for a name."""
+    event = events.pop(name, None)
+    if event is not None:
+        event.set()

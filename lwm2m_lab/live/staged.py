@@ -14,9 +14,9 @@ from lwm2m_lab.live.image import FirmwareImage
 from lwm2m_lab.live.link import Link
 from lwm2m_lab.live.network import SimulatedNetwork
 from lwm2m_lab.live.options import DeviceOptions
-from lwm2m_lab.live.procedure import ServerOptions
 from lwm2m_lab.live.requests import Timers
 from lwm2m_lab.live.run import Run, capture_of
+from lwm2m_lab.live.server_options import ServerOptions
 from lwm2m_lab.live.world import Addresses, World, run_blocking
 from lwm2m_lab.trace.capture import Capture
 

@@ -21,10 +21,12 @@ from lwm2m_lab.live.client import Happening, LwM2MClient
 from lwm2m_lab.live.image import FirmwareImage
 from lwm2m_lab.live.network import Address, Network, Sighting
 from lwm2m_lab.live.options import DeviceOptions
-from lwm2m_lab.live.procedure import Report, ServerOptions, update_device
+from lwm2m_lab.live.procedure import update_device
+from lwm2m_lab.live.report import Report
 from lwm2m_lab.live.repository import Repository
 from lwm2m_lab.live.requests import Requester, Timers, cancel, end_loop
 from lwm2m_lab.live.server import Server
+from lwm2m_lab.live.server_options import ServerOptions
 
 __all__ = ["Addresses", "Ended", "World", "run_blocking", "unless_dead"]
 

@@ -51,7 +51,7 @@ class Bench:
     @property
     def remote(self) -> Any:
         """Where the device answers now."""
-        return self.server.registrations[self.name].remote
+        return self.server.registry.by_endpoint[self.name].remote
 
     async def ask(self, method: str, path: str = "", payload: bytes = b"", **options: Any) -> aiocoap.Message:
         """One request, one answer."""

@@ -200,7 +200,7 @@ def test_the_registration_is_renewed_before_its_lifetime_ends(seconds: int) -> N
         await bench.sleep(seconds * 2.9)
         updates = [one for one in bench.server.received if one.opt.uri_path == ("rd", "1")]
         assert (len(updates), updates[0].opt.uri_query, updates[0].payload) == (3, (), b"")
-        bench.server._by_location.clear()
+        bench.server.registry.by_location.clear()
         again = await bench.server.registration_after(first, bench.device.options.endpoint)
         assert bench.now < seconds * 4
         assert again.location == "/rd/2"
