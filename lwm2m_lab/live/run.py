@@ -22,7 +22,7 @@ from lwm2m_lab.wire import read_columns
 from lwm2m_lab.wire.keyring import PreSharedKeys
 from lwm2m_lab.wire.packets import udp_packet
 from lwm2m_lab.wire.pcap import Interface
-from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
+from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes, with_key_log
 
 __all__ = ["Run", "capture_of"]
 
@@ -93,9 +93,10 @@ class Run(Capture):
         sides = _SIDES[side]
         return _pcapng(self.sightings, sides)
 
-    def save(self, path: str | os.PathLike[str], *, side: Side = "server") -> None:
-        """Write the capture as pcapng: beside the target, then moved into place."""
-        write_beside(path, self.pcapng(side=side))
+    def save(self, path: str | os.PathLike[str], *, side: Side = "server", session_keys: bool = False) -> None:
+        """Write the capture as pcapng, with the keys of its DTLS sessions if you want: as `Capture.save`."""
+        data = self.pcapng(side=side)
+        write_beside(path, with_key_log(data, self.columns.key_log) if session_keys else data)
 
     def device_side(self) -> Capture:
         """The same run as the device's side of the link saw it."""

@@ -18,6 +18,7 @@ from lwm2m_lab.trace import samples
 from lwm2m_lab.trace.handing import HandedOn
 from lwm2m_lab.wire import Columns, read_columns
 from lwm2m_lab.wire.keyring import PreSharedKeys
+from lwm2m_lab.wire.pcapng import with_key_log
 from lwm2m_lab.wire.text import printable
 
 if TYPE_CHECKING:
@@ -271,18 +272,26 @@ class Capture(HandedOn):
 
     # ---------------------------------------------------------------- out
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, session_keys: bool = False) -> None:
         """Write the capture file: beside the target, then moved into place.
+
+        Parameters
+        ----------
+        path : path
+        session_keys : bool
+            Put the keys of the DTLS sessions that were opened into the file, so that whoever has it can read it. They
+            open these sessions alone; the pre-shared key is not among them.
 
         Raises
         ------
         BadInput
-            For a selected part, which has no file of its own, or a place that cannot be written.
+            For a selected part, which has no file of its own, or a place that cannot be written; for `session_keys` in
+            a file that is no pcapng.
         """
         if self.selection is not None:
             raise BadInput(f"this is a part of {self.name} and has no file of its own; the whole capture is expected")
         data = self._data if isinstance(self._data, bytes) else pathlib.Path(self._data).read_bytes()
-        write_beside(path, data)
+        write_beside(path, with_key_log(data, self.columns.key_log) if session_keys else data)
 
     def anonymized(
         self, path: str | os.PathLike[str], *, seed: int = 0, payload: Literal["keep", "zero"] = "keep"

@@ -234,6 +234,7 @@ class _Reading:
             notes=[*self.reader.notes, *self._notes(chosen, names)],
             sessions=sessions,
             session=session,
+            key_log=() if self.decryption is None else self.decryption.key_log(),
             others=lambda: others,
             comments=self.comments,
             interfaces=names,

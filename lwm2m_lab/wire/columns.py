@@ -63,6 +63,8 @@ class Columns(Mapping[str, "Array"]):
         DTLS records of epoch 1 and later that were not decrypted.
     sessions : tuple of DtlsSession
         The DTLS sessions, in the order of their first frames.
+    key_log : tuple of str
+        Lines that open these sessions and no others, for `pcapng.with_key_log`; in no text of a capture.
     notes : tuple of str
         What was damaged or left out, in words.
     comments : dict of int to str
@@ -89,12 +91,13 @@ class Columns(Mapping[str, "Array"]):
         interface: str | None = None,
         sessions: Sequence[DtlsSession] = (),
         session: Array | None = None,
+        key_log: Sequence[str] = (),
     ) -> None:
         self._arrays, self.categories, self._source, self._side_data = dict(arrays), categories, source, side_data
         self.packets, self.encrypted_records, self.notes = packets, encrypted_records, tuple(notes)
         self.comments: dict[int, str] = dict(comments or {})
         self.interfaces, self.interface = tuple(interfaces), interface
-        self.sessions, self._session = tuple(sessions), session
+        self.sessions, self._session, self.key_log = tuple(sessions), session, tuple(key_log)
         self._find_others = others
         self._content: bytes | mmap.mmap | None = None
         self._origin_ns: int | None = None

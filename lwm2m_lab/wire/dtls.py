@@ -342,6 +342,11 @@ class Decryption:
         """The sessions in the order of their first frames."""
         return tuple(one.public() for one in self._in_order())
 
+    def key_log(self) -> tuple[str, ...]:
+        """Lines that open again what was opened."""
+        lines = (one.key_log for one in self._in_order())
+        return tuple(dict.fromkeys(line for line in lines if line is not None))
+
     def numbers(self) -> NDArray[np.int32]:
         """Where the session of each datagram that was carried stands in `sessions`."""
         place = {id(one): number for number, one in enumerate(self._in_order())}

@@ -323,6 +323,13 @@ class Session:
             return "a handshake message is missing from the capture, and the keys hang on all (extended master secret)"
         return "no key was given for this identity"
 
+    @property
+    def key_log(self) -> str | None:
+        """The line of a key log that opens the session again, where it was opened; in no other text."""
+        if self.master is None or not self.opened or not self.client_random:
+            return None
+        return f"CLIENT_RANDOM {self.client_random.hex()} {self.master.hex()}"
+
     def public(self) -> DtlsSession:
         """The session as a row."""
         cids = (None, None) if self.cids is None else (self.cids[0].hex(), self.cids[1].hex())

@@ -6,11 +6,13 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from lwm2m_lab.errors import BadInput
 from lwm2m_lab.wire.pcap import Interface
 
-__all__ = ["Packet", "pcapng_bytes"]
+__all__ = ["Packet", "pcapng_bytes", "with_key_log"]
 
-_SECTION, _INTERFACE, _PACKET = 0x0A0D0D0A, 1, 6
+_SECTION, _INTERFACE, _PACKET, _SECRETS = 0x0A0D0D0A, 1, 6, 10
+_TLS_KEY_LOG = 0x544C534B
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,42 @@ def pcapng_bytes(packets: Iterable[Packet], *, interfaces: Sequence[Interface], 
     return b"".join(out)
 
 
-def _block(kind: int, body: bytes) -> bytes:
+def with_key_log(data: bytes, lines: Sequence[str]) -> bytes:
+    """A pcapng file with the keys of its sessions in it, in a block before its packets.
+
+    Parameters
+    ----------
+    data : bytes
+        The file.
+    lines : sequence of str
+        ``CLIENT_RANDOM <client random> <master secret>``, in hexadecimal; without any the file stays as it is.
+
+    Raises
+    ------
+    BadInput
+        For a file of another format, which has no place for keys.
+
+    Examples
+    --------
+    >>> from lwm2m_lab.wire.pcap import Interface
+    >>> data = pcapng_bytes([], interfaces=[Interface("server")])
+    >>> len(with_key_log(data, ["CLIENT_RANDOM 00 00"])) - len(data)
+    40
+    """
+    if not lines:
+        return data
+    if data[:4] != _SECTION.to_bytes(4, "little"):
+        raise BadInput("a capture file of this format has no place for keys; a pcapng file is expected")
+    order = "<" if data[8:12] == b"\x4d\x3c\x2b\x1a" else ">"
+    (length,) = struct.unpack_from(order + "I", data, 4)
+    log = "".join(f"{line}\n" for line in lines).encode()
+    secrets = _block(_SECRETS, struct.pack(order + "II", _TLS_KEY_LOG, len(log)) + _padded(log), order)
+    return data[:length] + secrets + data[length:]
+
+
+def _block(kind: int, body: bytes, order: str = "<") -> bytes:
     length = 12 + len(body)
-    return struct.pack("<II", kind, length) + body + struct.pack("<I", length)
+    return struct.pack(order + "II", kind, length) + body + struct.pack(order + "I", length)
 
 
 def _options(options: Sequence[tuple[int, str | bytes | None]]) -> bytes:
