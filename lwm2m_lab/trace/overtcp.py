@@ -106,6 +106,13 @@ def tcp_notes(columns: Columns) -> Iterator[str]:
         yield f"{columns.segments.fragments} fragments of TCP packets were left out: their bytes are missing in streams"
     if not columns.segments.total:
         return
+    for one in columns.http:
+        if one.disputed:
+            times = f"{len(one.disputed)} times, first in frame" if len(one.disputed) > 1 else "in frame"
+            yield (
+                f"the HTTP response in frame {one.response_frame} is repeated with other bytes "
+                f"{times} {one.disputed[0]}: what its receiver took is not certain"
+            )
     over_tcp, encrypted = len(columns.tcp_messages), len(columns.segments.tls())
     if over_tcp:
         yield f"{over_tcp} CoAP messages over TCP are listed in tcp_messages, not among the messages"

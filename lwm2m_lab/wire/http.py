@@ -143,6 +143,15 @@ class HttpExchange:
             return None
         return ContentRange(int(found[1]), int(found[3]) if found[3] else None)
 
+    @property
+    def disputed(self) -> tuple[int, ...]:
+        """Packets that repeat bytes of the body as others than they were; those of the lower sequence number count."""
+        return tuple(
+            frame
+            for start, stop, frame in self._stream.disputed
+            if any(start < end and begin < stop for begin, end in self._ranges)
+        )
+
     def body(self) -> bytes:
         """The body up to the first byte that is missing."""
         parts = []

@@ -47,6 +47,8 @@ class Stream:
         Offset and look of each piece that begins like HTTP, CoAP or TLS.
     retransmitted : int
         Segments that brought nothing new.
+    repeated : tuple of (int, int, int, int)
+        Offset, place in the file, length and packet of what was there before and left out.
     read_file : callable
         Bytes of the file.
     """
@@ -66,6 +68,7 @@ class Stream:
     last_frame: int
     hints: tuple[tuple[int, int], ...]
     retransmitted: int
+    repeated: tuple[tuple[int, int, int, int], ...]
     read_file: Reader = field(repr=False)
 
     @functools.cached_property
@@ -116,6 +119,15 @@ class Stream:
     def missing(self, start: int, stop: int) -> int:
         """Bytes between two offsets that the capture has not."""
         return stop - start - sum(length for _, _, length in self.spans(start, stop))
+
+    @functools.cached_property
+    def disputed(self) -> list[tuple[int, int, int]]:
+        """Where a packet repeats bytes as others than they were: from which offset to which, and the packet."""
+        return [
+            (offset, offset + length, frame)
+            for offset, at, length, frame in self.repeated
+            if self.read(offset, offset + length) != self.read_file(at, length)
+        ]
 
     def frame_at(self, offset: int) -> int:
         """Packet that brought a byte; 0 in a hole."""
@@ -265,7 +277,7 @@ def _stream(side: _Part, reset: bool, source: str, destination: str, read_file: 
     offset = offset - base
     closed = np.nonzero(side["flags"] & FIN)[0]
     end = int(offset[closed[0]] + side["length"][closed[0]] + side["cut"][closed[0]]) if closed.size else None
-    placed, repeated = _placed(offset[data], {name: array[data] for name, array in side.items()})
+    placed, retransmitted, repeated = _placed(offset[data], {name: array[data] for name, array in side.items()})
     looks = [(at, look) for at, look in zip(placed["offset"].tolist(), placed["hint"].tolist(), strict=True) if look]
     frames = side["frame"]
     return Stream(
@@ -283,25 +295,32 @@ def _stream(side: _Part, reset: bool, source: str, destination: str, read_file: 
         first_frame=int(frames[0]) if len(frames) else 1 << 40,
         last_frame=int(frames[-1]) if len(frames) else 0,
         hints=tuple(looks),
-        retransmitted=repeated,
+        retransmitted=retransmitted,
+        repeated=repeated,
         read_file=read_file,
     )
 
 
-def _placed(offset: Ints, data: _Part) -> tuple[_Part, int]:
-    """The pieces in the order of the stream, what overlaps left out; and how many segments brought nothing new."""
+def _placed(offset: Ints, data: _Part) -> tuple[_Part, int, tuple[tuple[int, int, int, int], ...]]:
+    """The pieces in the order of the stream, how many segments brought nothing new, and what was left out of all."""
     order = np.lexsort((data["frame"], offset))
     offset, length = offset[order], data["length"][order].astype(np.int64)
+    at, frame = data["at"][order], data["frame"][order]
     stop = offset + length
     reached = np.maximum(np.append(0, np.maximum.accumulate(stop)[:-1]), 0) if len(stop) else stop
     skip = np.maximum(reached - offset, 0)
     new = np.nonzero(skip < length)[0]
     placed: _Part = {
         "offset": (offset + skip)[new],
-        "at": (data["at"][order] + skip)[new],
+        "at": (at + skip)[new],
         "length": (length - skip)[new],
-        "frame": data["frame"][order][new],
+        "frame": frame[new],
         "time": data["time"][order][new],
         "hint": np.where(skip == 0, data["hint"][order], 0)[new],
     }
-    return placed, len(offset) - len(new)
+    # Before the beginning nothing was there; and one old byte is a keep-alive, of any content (RFC 9293, 3.8.4).
+    begin, end = np.maximum(offset, 0), np.minimum(stop, reached)
+    again = (end > begin) & (length > 1)
+    columns = (begin, at + begin - offset, end - begin, frame)
+    repeated = tuple(zip(*(column[again].tolist() for column in columns), strict=True))
+    return placed, len(offset) - len(new), repeated

@@ -194,3 +194,11 @@ def test_fragments_of_tcp_are_said(Talk: Any) -> None:
     capture = lab.Capture.from_bytes(data, name="x")
     assert capture.notes == ("2 fragments of TCP packets were left out: their bytes are missing in streams",)
     assert len(capture.http) == 0
+
+
+def test_a_body_repeated_as_another_is_noted(told: Any, Talk: Any, image: bytes) -> None:
+    """A cache, or somebody, sends the same bytes otherwise: whoever trusts the hash is to know."""
+    told_by = talk(told, Talk).asks(GET + b"\r\n").answers(head(200, len(image)) + image)
+    frame = told_by.segment(1, bytes(700), at=1000)
+    (note,) = (one for one in told.capture().notes if "repeated with other bytes" in one)
+    assert f"in frame {frame}:" in note

@@ -164,3 +164,41 @@ def test_no_segments_do_harm(Talk: Any, parts: list[tuple[int, int, int, bytes]]
         columns = talk.columns()
         assert len(columns.http) + len(columns.tcp_messages) <= 2 * len(parts) * 40
         assert all(one.payload_length >= 0 for one in columns.tcp_messages)
+
+
+def test_bytes_repeated_as_others_are_said(Talk: Any) -> None:
+    """A retransmission is the same again; one that is not, wholly or in part, is disputed; a keep-alive is neither."""
+    talk = Talk().open().asks(b"GET /fw.bin HTTP/1.1\r\n\r\n")
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n"
+    talk.answers(head + b"a" * 20)
+    at = len(head)
+    talk.segment(1, b"a" * 10, at=at + 10)
+    talk.segment(1, b"\0", at=at + 19)
+    other = talk.segment(1, b"ab" * 10, at=at + 10)
+    talk.answers(b"c" * 10)
+    whole = talk.segment(1, b"d" * 5, at=at + 32)
+    (exchange,) = talk.columns().http
+    assert exchange.disputed == (other, whole)
+    assert exchange.body() == b"a" * 20 + b"ab" * 5 + b"c" * 10
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 12), st.booleans()), max_size=12))
+def test_only_what_differs_is_disputed(Talk: Any, parts: list[tuple[int, int, bool]]) -> None:
+    """Byte by byte: what a packet says against what the stream has there."""
+    talk = Talk().open().asks(b"GET /fw.bin HTTP/1.1\r\n\r\n")
+    truth = bytes(range(100, 150))
+    said = {talk.segment(1, b"HTTP/1.1 200 OK\r\n\r\n" + truth[:2]): b""}
+    head = 19
+    for begin, size, lies in parts:
+        text = bytes(size) if lies else truth[begin : begin + size]
+        said[talk.segment(1, text, at=head + begin)] = text
+    (connection,) = built(talk.columns())
+    stream = connection.server
+    found = {frame for _, _, frame in stream.disputed}
+    offsets = {frame: head + begin for frame, (begin, _, _) in zip([*said][1:], parts, strict=True)}
+    differ = {
+        frame
+        for frame, offset in offsets.items()
+        if len(said[frame]) > 1 and stream.read(offset, offset + len(said[frame])) != said[frame]
+    }
+    assert found == differ
