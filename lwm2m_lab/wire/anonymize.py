@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.wire import hiding
 from lwm2m_lab.wire.columns import Columns, Source
+from lwm2m_lab.wire.framing import Framing
 from lwm2m_lab.wire.pcap import Interface, RecordReader, Records, open_capture
 from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
 from lwm2m_lab.wire.private import Private, find_in_messages, is_managed
@@ -129,13 +130,18 @@ class _Work:
         self.coap_frames: set[int] = set()
         self.emptied: set[bytes] = set()
         self.http: set[frozenset[End]] = set()
+        #: Sequence numbers by frame, and what of the bodies to be zeroed tells the sizes of chunks.
+        self.sequences: dict[int, int] = {}
+        framing: list[tuple[int, int]] = []
         for columns in self._columns(ports):
             self.coap_frames |= set(columns["frame"].tolist())
             find_in_messages(columns, self.private)
             if payload == "zero":
                 self.emptied |= set(_image_heads(columns))
-        for frame, data, linktype, _ in self._packets():
-            self._look(frame, data, linktype)
+                framing += [place for one in columns.http for place in one.framing()]
+        self.framing: Framing[tuple[End, End]] = Framing(framing)
+        for frame, data, linktype, _, place in self._packets():
+            self._look(frame, data, linktype, place)
 
     def _columns(self, ports: tuple[int, ...]) -> Iterator[Columns]:
         """The messages of all interfaces: of a file with two sides, one side is read at a time."""
@@ -151,17 +157,18 @@ class _Work:
         for records in reader:
             yield reader, records
 
-    def _packets(self) -> Iterator[tuple[int, bytes, int, bytes]]:
-        """Frame, content, link type, and the sixteen bytes before it, which in a pcap are its header."""
+    def _packets(self) -> Iterator[tuple[int, bytes, int, bytes, int]]:
+        """Frame, content, link type, the sixteen bytes before it, which in a pcap are its header, and its place."""
         for reader, records in self._records():
             known = [one.linktype for one in reader.interfaces] or [-1]
             whole = records.data.tobytes()
             columns = (records.frame, records.start, records.captured, records.interface)
             for frame, start, length, interface in zip(*(column.tolist() for column in columns), strict=True):
                 linktype = known[min(interface, len(known) - 1)]
-                yield frame, whole[start : start + length], linktype, whole[max(start - 16, 0) : start]
+                head = whole[max(start - 16, 0) : start]
+                yield frame, whole[start : start + length], linktype, head, records.base + start
 
-    def _look(self, frame: int, data: bytes, linktype: int) -> None:
+    def _look(self, frame: int, data: bytes, linktype: int, place: int) -> None:
         """What a packet says in places that the table of messages has not."""
         at = ip_at(data, linktype)
         ip = None if at is None else read_ip(data, at)
@@ -177,9 +184,13 @@ class _Work:
             elif frame in self.coap_frames:
                 hiding.find_in_coap(body, self.private)
         elif ip.protocol == TCP and len(content) > 20:
-            body = content[max((content[12] >> 4) * 4, 20) :]
+            begin = max((content[12] >> 4) * 4, 20)
+            body, ends = content[begin:], ((data[source], ports[0]), (data[destination], ports[1]))
+            if self.framing:
+                sequence = self.sequences[frame] = int.from_bytes(content[4:8], "big")
+                self.framing.learn(ends, sequence=sequence, place=place + ip.content + begin, length=len(body))
             if hiding.is_http(body):
-                self.http.add(frozenset(((data[source], ports[0]), (data[destination], ports[1]))))
+                self.http.add(frozenset(ends))
                 hiding.find_in_http(body, self.private)
 
     def done(self, seed: int) -> Anonymized:
@@ -188,7 +199,7 @@ class _Work:
         rewriter = PacketRewriter(pseudonyms, lambda *told: self._carried(pseudonyms, rewriter, *told))
         kept: list[bytearray] = []
         heads: list[bytes] = []
-        for frame, data, linktype, head in self._packets():
+        for frame, data, linktype, head, _ in self._packets():
             kept.append(bytearray(data))
             heads.append(head)
             rewriter.rewrite(frame, kept[-1], linktype)
@@ -225,7 +236,10 @@ class _Work:
             if frame in self.coap_frames or (frame is None and body[0] >> 6 == 1):
                 return hiding.hide_coap(body, pseudonyms, emptied=self.emptied)
         elif frozenset(ends) in self.http:
-            return hiding.hide_http(body, pseudonyms, empty=self.payload == "zero")
+            framing: Iterable[int] = ()
+            if frame in self.sequences:
+                framing = self.framing.within(ends, sequence=self.sequences[frame], length=len(body))
+            return hiding.hide_http(body, pseudonyms, empty=self.payload == "zero", framing=framing)
         elif _COAP_PORT in (ends[0][1], ends[1][1]):
             return pseudonyms.within(body)
         rewriter.hidden += 1

@@ -6,7 +6,7 @@ Everything keeps its length, so that no option, record, segment or block moves.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from lwm2m_lab.wire.private import Private
 from lwm2m_lab.wire.pseudonyms import Pseudonyms
@@ -178,9 +178,15 @@ def find_in_http(segment: bytes, private: Private) -> None:
             private.add_uri(found[1])
 
 
-def hide_http(segment: bytes, pseudonyms: Pseudonyms, *, empty: bool) -> bytes:
-    """A segment with private strings replaced and credentials blanked; with `empty` the body zeroed, too."""
+def hide_http(segment: bytes, pseudonyms: Pseudonyms, *, empty: bool, framing: Iterable[int] = ()) -> bytes:
+    """A segment with private strings replaced and credentials blanked; with `empty` the body zeroed, too.
+
+    `framing` are the places of bytes that belong to no chunk but tell their sizes: they stay.
+    """
     hidden = pseudonyms.within(segment)
     head, gap, body = hidden.partition(b"\r\n\r\n") if is_http(segment) else (b"", b"", hidden)
     head = _SECRET.sub(lambda found: found[1] + found[2] + b"x" * len(found[3]), head)
-    return head + gap + (bytes(len(body)) if empty else body)
+    out = bytearray(head + gap + (bytes(len(body)) if empty else body))
+    for at in framing:
+        out[at] = hidden[at]
+    return bytes(out)

@@ -58,13 +58,14 @@ class _Head:
 class _Body(NamedTuple):
     """Where a body lies, where the next message begins, how many bytes are missing; None where nobody knows.
 
-    `end_frame` is the packet that ends a body by closing the connection.
+    `end_frame` is the packet that ends a body by closing the connection, `framing` is what stands between its chunks.
     """
 
     ranges: Ranges
     after: int | None
     missing: int | None
     end_frame: int = 0
+    framing: Ranges = ()
 
 
 _NOTHING = _Body((), None, None)
@@ -108,6 +109,7 @@ class HttpExchange:
     body_length: int
     missing: int | None
     _ranges: Ranges = field(repr=False)
+    _framing: Ranges = field(repr=False)
     _stream: Stream = field(repr=False)
 
     @property
@@ -142,6 +144,12 @@ class HttpExchange:
         if found is None or found[1] is None:
             return None
         return ContentRange(int(found[1]), int(found[3]) if found[3] else None)
+
+    def framing(self) -> Iterator[tuple[int, int]]:
+        """Where the sizes of chunks, and the trailer, stand in the file: place and length."""
+        for start, stop in self._framing:
+            for _, place, length in self._stream.spans(start, stop):
+                yield place, length
 
     @property
     def disputed(self) -> tuple[int, ...]:
@@ -239,6 +247,7 @@ def _exchange(connection: Connection, own: _Head | None, head: _Head | None, bod
         sum(stop - start - server.missing(start, stop) for start, stop in body.ranges),
         body.missing,
         body.ranges,
+        body.framing,
         server,
     )
 
@@ -320,18 +329,24 @@ def _response_body(stream: Stream, head: _Head, method: str | None, status: int)
 def _chunks(stream: Stream, at: int) -> _Body:
     """The chunks of a body (RFC 9112, 7.1); one whose header is missing ends what can be told."""
     ranges: list[tuple[int, int]] = []
-    missing = 0
+    framing: list[tuple[int, int]] = []
+    missing, begin = 0, at
     while (found := _CHUNK.match(stream.read(at, at + 256))) is not None:
         size = int(found[1], 16)
         at += found.end()
         if size == 0:
             trailer = re.match(rb"(?:[^\r\n]+\r?\n)*\r?\n", stream.read(at, at + LONGEST_HEAD))
-            return _Body(tuple(ranges), at + trailer.end() if trailer else None, missing)
+            after = at + trailer.end() if trailer else None
+            framing.append((begin, after or at))
+            return _Body(tuple(ranges), after, missing, framing=tuple(framing))
+        framing.append((begin, at))
         ranges.append((at, at + size))
         missing += stream.missing(at, at + size)
-        at += size
+        at = begin = at + size
         line_end = stream.read(at, at + 2)
         at += 2 if line_end == b"\r\n" else 1 if line_end[:1] == b"\n" else 0
         if not line_end:
             break
-    return _Body(tuple(ranges), None, missing or None)
+    return _Body(
+        tuple(ranges), None, missing or None, framing=((*framing, (begin, at)) if at > begin else tuple(framing))
+    )

@@ -18,6 +18,7 @@ import lwm2m_lab as lab
 from lwm2m_lab.__main__ import main
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.trace.samples import path_of
+from lwm2m_lab.wire import read_columns
 from lwm2m_lab.wire.anonymize import anonymize
 from lwm2m_lab.wire.coap import Message, encode
 from lwm2m_lab.wire.packets import checksum, udp_packet
@@ -375,3 +376,24 @@ def test_the_command(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str])
     assert main(["anonymize", str(path_of("anjay-push-256-ok")), str(tmp_path / "x.pcap")]) == 0
     assert capsys.readouterr().out == "194 packets; replaced: 1 addresses, 1 endpoint names\n"
     assert b"urn:dev:anjay-1" not in (tmp_path / "x.pcap").read_bytes()
+
+
+@pytest.mark.parametrize("first", [5000, 2**32 - 2000])
+@pytest.mark.parametrize("size", [47, 50, 53, 100, 1400])
+def test_chunks_keep_their_framing_when_they_are_zeroed(Talk: Any, size: int, first: int) -> None:
+    """Wherever segments are cut, sent twice, and where sequence numbers begin anew; the content becomes zeros."""
+    chunks = [bytes([65 + at]) * length for at, length in enumerate((1, 300, 16, 1000, 700))]
+    text = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    body = b"".join(f"{len(one):x};of=it\r\n".encode() + one + b"\r\n" for one in chunks) + b"0\r\nTold: by\r\n\r\n"
+    talk = Talk(first=(1000, first)).open().asks(b"GET /fw.bin HTTP/1.1\r\n\r\n").answers(text + body, size)
+    talk.segment(1, body[300 : 300 + size], at=len(text) + 300)
+    talk.answers(b"HTTP/1.1 204 No Content\r\n\r\n")
+    talk.asks(b"GET /again HTTP/1.1\r\n\r\n").answers(b"HTTP/1.1 404 Not Found\r\nContent-Length: 3\r\n\r\nabc")
+    data = pcapng_bytes(talk.packets, interfaces=[Interface("x")])
+    zeroed = anonymize(data, payload="zero").data
+    before, after = read_columns(data).http, read_columns(zeroed).http
+    assert [(one.status, one.complete, one.body_length, one.last_frame) for one in after] == [
+        (one.status, one.complete, one.body_length, one.last_frame) for one in before
+    ]
+    assert after[0].body() == bytes(sum(map(len, chunks)))
+    assert (after[0].complete, after[0].disputed, after[-1].body()) == (True, (), bytes(3))
