@@ -47,6 +47,7 @@ def add(commands: Any) -> None:
     option("--fault", action="append", default=[], metavar="NAME", help="what it does wrong; 'list' lists the faults")
     option("--like", metavar="D4", help="one of the devices D1 to D11 of the version's truth table")
     option("--pcap", metavar="OUT", help="write what passed its socket at the end (pcapng)")
+    option("--session-keys", action="store_true", help="put the keys of its DTLS sessions into the capture")
 
 
 #: Options of the command that are options of the device where they are given.
@@ -79,7 +80,7 @@ def _run(options: argparse.Namespace) -> int:
             device.run_until_end()
         finally:
             if options.pcap:
-                device.capture().save(options.pcap)
+                device.capture().save(options.pcap, session_keys=options.session_keys)
     return 0
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import lwm2m_lab
-from lwm2m_lab.cli.shared import add_command
+from lwm2m_lab.cli.shared import add_command, add_credentials, credentials
 from lwm2m_lab.files import check_folder
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def _update(options: argparse.Namespace) -> int:
         "seed": options.seed,
         "device": device,
         "network": options.network,
+        "secure": options.secure and (credentials(options) or True),
         "ack_timeout": options.ack_timeout,
         "max_retransmit": options.max_retransmit,
         "time_limit": options.time_limit,
@@ -63,7 +64,7 @@ def _update(options: argparse.Namespace) -> int:
     if len(run.updates):
         print(run.update(0))
     if options.pcap:
-        run.save(options.pcap, side=options.side)
+        run.save(options.pcap, side=options.side, session_keys=options.session_keys)
     if options.plot:
         _save_picture(run, options.plot)
     return 0 if run.succeeded else 1
@@ -87,6 +88,8 @@ def _add_update_options(command: argparse.ArgumentParser, name: str) -> None:
     add("--ack-timeout", type=float, default=2.0, metavar="S", help="ACK_TIMEOUT in seconds (%(default)s)")
     add("--max-retransmit", type=int, default=4, metavar="N", help="MAX_RETRANSMIT (%(default)s)")
     add("--network", default="simulated", choices=("simulated", "loopback"), help="simulated time, or real sockets")
+    add("--secure", action="store_true", help="over coaps; loopback only, with a key of the run's own if there is none")
+    add_credentials(command)
     add("--time-limit", type=float, metavar="S", help="seconds until the server gives up")
     add("--endpoint", default="urn:dev:lab-1", metavar="NAME", help="endpoint name of the device (%(default)s)")
     add("--lwm2m", default="1.1", metavar="V", help="LwM2M version of the device (%(default)s)")
@@ -108,5 +111,6 @@ def _add_update_options(command: argparse.ArgumentParser, name: str) -> None:
     else:
         add("--uri", metavar="URI", help="Package URI, if not the one of the repository")
     add("--pcap", metavar="OUT", help="write the capture (pcapng)")
+    add("--session-keys", action="store_true", help="put the keys of the run's DTLS sessions into the capture")
     add("--side", default="server", choices=("server", "device", "both"), help="whose side of the link (%(default)s)")
     add("--plot", metavar="OUT", help="write the version chart (png, svg, pdf)")

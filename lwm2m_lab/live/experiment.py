@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from lwm2m_lab.errors import BadInput
+from lwm2m_lab.live.credentials import Credentials
 from lwm2m_lab.live.image import FirmwareImage, ImageSource, image_from
 from lwm2m_lab.live.image import image as make_image
 from lwm2m_lab.live.link import LINK_FIELDS, Link
@@ -49,6 +50,7 @@ def push(
     seed: int = 1,
     device: DeviceOptions | None = None,
     network: NetworkKind = "simulated",
+    secure: bool | Credentials = False,
     method: Literal["PUT", "POST"] = "PUT",
     package_format: Literal["opaque", "tlv"] = "opaque",
     ack_timeout: float = 2.0,
@@ -78,6 +80,9 @@ def push(
         What the device is like.
     network : {"simulated", "loopback"}
         Simulated time and an in-memory network, or real UDP sockets of this machine.
+    secure : bool or Credentials
+        Everything over coaps (DTLS 1.2 with a pre-shared key): with a key made for this run, or with one identity of
+        your own. The run knows the key; a file has the datagrams as they passed. Loopback and the extra ``dtls`` only.
     method, package_format
         How the package is written: PUT or POST, opaque or TLV.
     ack_timeout, max_retransmit
@@ -112,6 +117,7 @@ def push(
         seed=seed,
         device=device or DeviceOptions(),
         network=network,
+        secure=_credentials(secure),
         addresses=_addresses(network),
         timers=Timers(ack_timeout=ack_timeout, max_retransmit=max_retransmit),
         server=server_options(
@@ -131,6 +137,7 @@ def pull(
     seed: int = 1,
     device: DeviceOptions | None = None,
     network: NetworkKind = "simulated",
+    secure: bool | Credentials = False,
     ack_timeout: float = 2.0,
     max_retransmit: int = 4,
     patience: float | None = None,
@@ -145,7 +152,8 @@ def pull(
     uri : str, optional
         What the server writes; by default where the repository keeps the image, ``coap://192.0.2.3/fw/2.0.0.bin``. The
         repository serves that one path, so another one shows what a wrong URI does.
-    image, version, size, link, block_size, seed, device, network, ack_timeout, max_retransmit, patience, time_limit
+    image, version, size, link, block_size, seed, device, network, secure, ack_timeout
+    max_retransmit, patience, time_limit
     strategy, **path
         As for `push`; `block_size` is the largest that the repository sends.
 
@@ -168,7 +176,8 @@ def pull(
     addresses = _addresses(network)
     if uri is not None and (not uri or len(uri.encode()) > 255):
         raise BadInput(f"uri has {len(uri.encode())} bytes; 1 to 255 are expected, as Object 5 allows")
-    kept_at, files = source_in_repository(package, addresses)
+    credentials = _credentials(secure)
+    kept_at, files = source_in_repository(package, addresses, scheme="coaps" if credentials else "coap")
     return Experiment(
         package,
         uri=uri or kept_at,
@@ -177,6 +186,7 @@ def pull(
         seed=seed,
         device=device or DeviceOptions(),
         network=network,
+        secure=credentials,
         addresses=addresses,
         timers=Timers(ack_timeout=ack_timeout, max_retransmit=max_retransmit),
         server=server_options(network, block_size, patience, time_limit, strategy=strategy),
@@ -202,6 +212,7 @@ class Experiment:
     link: Link | None = None
     seed: int = 1
     network: NetworkKind = "simulated"
+    secure: Credentials | None = None
     addresses: Addresses = SIMULATED
 
     def __post_init__(self) -> None:
@@ -211,6 +222,8 @@ class Experiment:
             raise BadInput(f"link is {self.link!r}; a lab.Link is expected, as in lab.Link(loss=0.05)")
         if not isinstance(self.device, DeviceOptions):
             raise BadInput(f"device is {self.device!r}; lab.DeviceOptions(...) is expected")
+        if self.secure is not None and self.network != "loopback":
+            raise BadInput("secure is given for simulated time; DTLS keeps real time, network='loopback' is expected")
         if self.network == "loopback" and self.link is not None:
             raise BadInput(
                 "link is given for network='loopback'; real sockets take the network as it is, only 'simulated' has one"
@@ -238,6 +251,7 @@ class Experiment:
             uri=self.uri,
             files=self.files,
             progress=progress,
+            credentials=self.secure,
         )
         return run_blocking(carrier, self.seed, world.live)
 
@@ -245,14 +259,23 @@ class Experiment:
         """Let it happen, with a progress bar, and keep it as a capture."""
         with _progress_bar(self.package.size, self.delivery) as progress:
             ended = self.live(progress=progress)
-        return Run(ended, image=self.package, delivery=self.delivery, link=self.link or Link(), seed=self.seed)
+        return Run(
+            ended,
+            image=self.package,
+            delivery=self.delivery,
+            link=self.link or Link(),
+            seed=self.seed,
+            psk=self.secure.for_reading() if self.secure else None,
+        )
 
 
-def source_in_repository(package: FirmwareImage, addresses: Addresses) -> tuple[str, dict[str, bytes]]:
+def source_in_repository(
+    package: FirmwareImage, addresses: Addresses, *, scheme: str = "coap"
+) -> tuple[str, dict[str, bytes]]:
     """The URI of an image in the repository, and the files that this one serves."""
     path = f"/fw/{package.version}.bin"
     host, port = addresses.repository
-    return f"coap://{host}{'' if port == 5683 else f':{port}'}{path}", {path: package.data}
+    return f"{scheme}://{host}{'' if port == 5683 else f':{port}'}{path}", {path: package.data}
 
 
 def server_options(
@@ -267,6 +290,14 @@ def server_options(
         time_limit=TIME_LIMIT[network] if time_limit is None else time_limit,
         **more,
     )
+
+
+def _credentials(secure: bool | Credentials) -> Credentials | None:
+    """The key of both sides, one of the run's own where none is given."""
+    if isinstance(secure, Credentials):
+        secure.own()
+        return secure
+    return Credentials.random("lab") if secure else None
 
 
 def _addresses(network: NetworkKind) -> Addresses:

@@ -60,14 +60,21 @@ class Run(Capture):
     """
 
     def __init__(
-        self, ended: Ended, *, image: FirmwareImage, delivery: Literal["push", "pull"], link: Link, seed: int
+        self,
+        ended: Ended,
+        *,
+        image: FirmwareImage,
+        delivery: Literal["push", "pull"],
+        link: Link,
+        seed: int,
+        psk: PreSharedKeys | None = None,
     ) -> None:
         self.sightings = ended.sightings
         self.truth: tuple[Happening, ...] = ended.truth
         self.report: Conclusion = Conclusion(**_fields(ended.report), page=super().report)
         self.image, self.delivery, self.link, self.seed = image, delivery, link, seed
-        data = self.pcapng()
-        super().__init__(read_columns(data), name=f"{delivery} of {image.version}", data=data)
+        data, self._psk = self.pcapng(), psk
+        super().__init__(read_columns(data, psk=psk), name=f"{delivery} of {image.version}", data=data)
 
     @property
     def succeeded(self) -> bool:
@@ -100,7 +107,7 @@ class Run(Capture):
 
     def device_side(self) -> Capture:
         """The same run as the device's side of the link saw it."""
-        return Capture.from_bytes(self.pcapng(side="device"), name=f"{self.name}, device's side")
+        return Capture.from_bytes(self.pcapng(side="device"), name=f"{self.name}, device's side", psk=self._psk)
 
     def __str__(self) -> str:
         return f"{self.report.outcome}: {self.report.sentence}\n{super().__str__()}"

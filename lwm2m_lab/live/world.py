@@ -17,7 +17,10 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import aiocoap
+
 from lwm2m_lab.live.client import Happening, LwM2MClient
+from lwm2m_lab.live.credentials import Credentials
 from lwm2m_lab.live.image import FirmwareImage
 from lwm2m_lab.live.network import Address, Network, Sighting
 from lwm2m_lab.live.options import DeviceOptions
@@ -25,6 +28,7 @@ from lwm2m_lab.live.procedure import update_device
 from lwm2m_lab.live.report import Report
 from lwm2m_lab.live.repository import Repository
 from lwm2m_lab.live.requests import Requester, Timers, cancel, end_loop
+from lwm2m_lab.live.secure import Sessions
 from lwm2m_lab.live.server import Server
 from lwm2m_lab.live.server_options import ServerOptions
 
@@ -61,7 +65,8 @@ class Ended:
 class World:
     """One device, one server, one repository, and what is to be done.
 
-    `etags` says whether the repository sends any; `replaced` holds the second at which its files become others.
+    `etags` says whether the repository sends any; `replaced` holds the second at which its files become others. With
+    `credentials` all three speak coaps.
     """
 
     network: Network
@@ -75,6 +80,12 @@ class World:
     progress: Callable[[int], None] = lambda _: None
     etags: bool = True
     replaced: tuple[float, Mapping[str, bytes]] | None = None
+    credentials: Credentials | None = None
+
+    async def _serve(self, site: Any, bind: Address) -> aiocoap.Context:
+        """A socket that waits for the device."""
+        sessions = None if self.credentials is None else Sessions(self.credentials, opens=False)
+        return await self.network.context(site, side="server", bind=bind, sessions=sessions)
 
     async def live(self) -> Ended:
         """Let the update happen; an error in the device ends the world and comes out here."""
@@ -85,17 +96,18 @@ class World:
         if self.replaced is not None:
             seconds, files = self.replaced
             asyncio.get_running_loop().call_later(seconds, repository.put, files)
-        serving = await self.network.context(server, side="server", bind=self.addresses.server)
+        serving = await self._serve(server, self.addresses.server)
         contexts = [serving]
         if self.files:
-            contexts.append(await self.network.context(repository, side="server", bind=self.addresses.repository))
+            contexts.append(await self._serve(repository, self.addresses.repository))
         host, port = self.addresses.server
         device = LwM2MClient(
             self.device,
             network=self.network,
-            server=f"coap://{host}:{port}",
+            server=f"{'coap' if self.credentials is None else 'coaps'}://{host}:{port}",
             bind=self.addresses.device,
             timers=self.timers,
+            credentials=self.credentials,
         )
         living = asyncio.ensure_future(device.run())
         try:
