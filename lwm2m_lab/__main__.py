@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 import lwm2m_lab
-from lwm2m_lab.cli import MODULES
+from lwm2m_lab.cli import modules
 from lwm2m_lab.cli.shared import BAD_INPUT, Parser
 from lwm2m_lab.errors import LabError
 
@@ -24,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     >>> main(["explain", "nowhere.pcap"])
     2
     """
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = _parser(given).parse_args(given)
     try:
         status = options.run(options)
         sys.stdout.flush()
@@ -41,11 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(status)
 
 
-def _parser() -> Parser:
+def _parser(arguments: Sequence[str]) -> Parser:
     parser = Parser(prog="lwm2m-lab", description="A workbench for the LwM2M firmware update.")
     parser.add_argument("--version", action="version", version=f"lwm2m-lab {lwm2m_lab.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in MODULES:
+    # Named here, argparse need not ask the terminal for its width to find the name.
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", prog=parser.prog)
+    for module in modules(arguments):
         module.add(commands)
     return parser
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import json
 import os
 import pathlib
@@ -12,7 +14,9 @@ import sys
 import pytest
 
 import lwm2m_lab as lab
+from lwm2m_lab import cli
 from lwm2m_lab.__main__ import main
+from lwm2m_lab.cli import HOMES, modules
 from lwm2m_lab.trace.samples import path_of
 
 GOOD = str(path_of("anjay-push-256-ok"))
@@ -283,6 +287,23 @@ def test_no_command_and_version(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert caught.value.code == 0
     assert lab.__version__ in capsys.readouterr().out
+
+
+def test_each_command_is_found_where_it_is_said_to_be() -> None:
+    """The table of commands is that of the modules, so that one command need not import all of them."""
+    homes: dict[str, str] = {}
+    for name in dict.fromkeys(HOMES.values()):
+        commands = argparse.ArgumentParser().add_subparsers()
+        importlib.import_module(f"lwm2m_lab.cli.{name}").add(commands)
+        homes |= dict.fromkeys(commands.choices, name)
+    assert list(homes.items()) == list(HOMES.items())
+    assert {path.stem for path in pathlib.Path(cli.__file__).parent.glob("*.py")} == {
+        *homes.values(),
+        "shared",
+        "__init__",
+    }
+    assert [module.__name__ for module in modules(["check", "file"])] == ["lwm2m_lab.cli.handing"]
+    assert len(modules(["--help"])) == len(set(HOMES.values()))
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from lwm2m_lab.cli import (
-    comparing,
-    conforming,
-    device,
-    exams,
-    explaining,
-    files,
-    handing,
-    lessons,
-    sharing,
-    triaging,
-    updating,
-)
+import importlib
+from collections.abc import Sequence
+from types import ModuleType
 
-__all__ = ["MODULES"]
+__all__ = ["HOMES", "modules"]
 
-#: In the order in which `lwm2m-lab --help` lists their commands.
-MODULES = (updating, device, files, explaining, triaging, comparing, handing, sharing, exams, lessons)
-MODULES = (updating, device, conforming, files, explaining, triaging, comparing, handing, sharing, lessons)
+#: The module of each command, in the order in which `lwm2m-lab --help` lists them.
+HOMES = {
+    "push": "updating",
+    "pull": "updating",
+    "device": "device",
+    "conformance": "conforming",
+    "messages": "files",
+    "explain": "explaining",
+    "triage": "triaging",
+    "compare": "comparing",
+    "report": "handing",
+    "annotate": "handing",
+    "export": "handing",
+    "check": "handing",
+    "anonymize": "sharing",
+    "exam": "exams",
+    "notebooks": "lessons",
+    "app": "lessons",
+}
+
+
+def modules(arguments: Sequence[str]) -> list[ModuleType]:
+    """The module of the command that is called; all of them where none is, as with ``--help``."""
+    called = [HOMES[name] for name in arguments[:1] if name in HOMES]
+    return [importlib.import_module(f"lwm2m_lab.cli.{name}") for name in called or dict.fromkeys(HOMES.values())]

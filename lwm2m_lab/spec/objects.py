@@ -6,7 +6,6 @@ the later spelling stands for all.
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -163,6 +162,8 @@ class ObjectDefinition:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
+        import html
+
         rows = "".join(
             f"<tr><td>{r.id}</td><td style='text-align:left'>{html.escape(r.name)}</td><td>{r.operations}</td>"
             f"<td>{'mandatory' if r.mandatory else 'optional'}</td><td>{'multiple' if r.multiple else 'single'}</td>"

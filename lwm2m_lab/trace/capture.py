@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import html
 import os
 import pathlib
 from collections.abc import Sequence
@@ -265,6 +264,8 @@ class Capture(HandedOn):
         return str(self)
 
     def _repr_html_(self) -> str:
+        import html
+
         lines = "<br>".join(html.escape(line) for line in self._summary())
         shown = ["endpoint", "delivery", "image_size", "states", "results", "firmware_versions", "outcome", "verdict"]
         table = self.updates[shown].to_html(index=False, escape=True, border=0) if self._updates else ""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import html
-import json
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -138,6 +136,8 @@ class Explanation:
         return str(self)
 
     def _repr_html_(self) -> str:
+        import html
+
         head = [self.capture.name, *(f"note: {note}" for note in self.capture.notes)]
         if self.capture.encrypted_records:
             head.append(f"encrypted: {self.capture.encrypted_records} records")
@@ -184,6 +184,8 @@ def _findings_html(chains: list[tuple[int, Finding]]) -> str:
 
 def as_json(shown: dict[str, Any]) -> str:
     """The JSON of the contract as text."""
+    import json
+
     return json.dumps(shown, indent=2, default=_plain)
 
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from lwm2m_lab.trace.overtcp import host_of
 from lwm2m_lab.trace.packages import Package
-from lwm2m_lab.wire.http import HttpExchange
 
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
     from lwm2m_lab.trace.delivery import Delivery
+    from lwm2m_lab.wire.http import HttpExchange
 
 __all__ = ["add_http_pulls", "image_of"]
 

@@ -7,7 +7,6 @@ import pathlib
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.spec.objects import DEVICE, FIRMWARE_UPDATE, ObjectDefinition, Resource
-from lwm2m_lab.spec.registry import parse_objects
 
 __all__ = ["load_objects", "name_of", "type_of"]
 
@@ -31,6 +30,8 @@ def load_objects(path: str | os.PathLike[str]) -> list[ObjectDefinition]:
     Traceback (most recent call last):
     lwm2m_lab.errors.BadInput: nowhere.xml cannot be read (No such file or directory); an OMA object file is expected
     """
+    from lwm2m_lab.spec.registry import parse_objects
+
     try:
         data = pathlib.Path(path).read_bytes()
     except OSError as error:

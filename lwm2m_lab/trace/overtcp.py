@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lwm2m_lab.trace.endpoints import Registration
 from lwm2m_lab.wire import Columns, coap
-from lwm2m_lab.wire.coap_tcp import TcpMessage
+
+if TYPE_CHECKING:
+    from lwm2m_lab.wire.coap_tcp import TcpMessage
 
 __all__ = [
     "HTTP_COLUMNS", "TCP_MESSAGE_COLUMNS", "TCP_NUMBERS", "TCP_TEXTS", "build_http", "build_tcp_messages", "host_of",

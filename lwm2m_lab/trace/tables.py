@@ -13,8 +13,9 @@ from lwm2m_lab.errors import BadInput
 from lwm2m_lab.trace import endpoints, exchanges, overtcp, timeline, timing, transfers
 from lwm2m_lab.trace.endpoints import REGISTRATION_COLUMNS, Registration
 from lwm2m_lab.trace.exchanges import Table
+from lwm2m_lab.trace.ordered import distinct
 from lwm2m_lab.trace.rows import Rows, Source, exchange_source, grouped, message_source
-from lwm2m_lab.wire import Columns, anatomy, coap
+from lwm2m_lab.wire import Columns, coap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -217,7 +218,7 @@ class Tables:
     def block_rows(self, positions: Sequence[int]) -> Rows:
         """The blocks of the exchanges at these positions, in the order of the file."""
         source = self._source("blocks")
-        rows = self._block_of[np.unique(np.array(positions, np.int64))]
+        rows = self._block_of[distinct(np.array(positions, np.int64))]
         rows = rows[rows >= 0]
         return Rows(source, rows[np.argsort(source["frame"][rows], kind="stable")])
 
@@ -252,6 +253,8 @@ class Tables:
         ['1, ACK, 2 bytes', '2.04 Changed', '51097', 'd48e', 'option 27 (+27), 2 bytes', 'number/more/size 19/0/1024']
         """
         import pandas as pd
+
+        from lwm2m_lab.wire import anatomy
 
         datagram = self.columns.datagram(self._row(frame))
         parts = anatomy.anatomy(datagram)

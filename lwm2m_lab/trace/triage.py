@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import html
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
+from lwm2m_lab.trace.ordered import median
 from lwm2m_lab.wire.survey import Survey, survey
 from lwm2m_lab.wire.text import printable
 
@@ -94,6 +91,8 @@ class Triage:
 
     def to_json(self) -> str:
         """The same as text."""
+        import json
+
         return json.dumps(self.to_dict(), indent=2)
 
     def __str__(self) -> str:
@@ -118,6 +117,8 @@ class Triage:
         return str(self)
 
     def _repr_html_(self) -> str:
+        import html
+
         head = f"<p><b>{html.escape(self.name)}: can it be explained? {_ANSWERS[self.explainable]}</b></p>"
         facts = "<br>".join(html.escape(printable(fact)) for fact in self.facts)
         if not self.lacks:
@@ -176,7 +177,7 @@ def _capture_point(capture: Capture) -> str | None:
     from_device = answered["_device"] == answered["_src"]
     if not from_device.any() or from_device.all():
         return None
-    to_server, to_device = (float(np.median(answered.rtt_s[way])) for way in (from_device, ~from_device))
+    to_server, to_device = (median(answered.rtt_s[way]) for way in (from_device, ~from_device))
     if not (to_server >= 0 and to_device >= 0) or abs(to_device - to_server) < 0.02:
         return None
     near, quick, slow = (

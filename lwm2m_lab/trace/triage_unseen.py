@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from lwm2m_lab.trace.endpoints import Registration
 from lwm2m_lab.trace.exchanges import alike, group_codes
+from lwm2m_lab.trace.ordered import distinct
 from lwm2m_lab.trace.outcomes import accepted_installs
 from lwm2m_lab.trace.triage import Lack
 from lwm2m_lab.trace.triage_file import ENOUGH, Check
@@ -36,7 +37,7 @@ def one_direction(capture: Capture, seen: Survey) -> Iterator[Lack]:
     columns = capture.columns
     pair, way = _by_hosts(columns)
     for rows in alike(np.arange(columns.rows), pair):
-        different = len(np.unique(columns["mid"][rows]))
+        different = len(distinct(columns["mid"][rows]))
         if way[rows].any() != way[rows].all() or different < ENOUGH:
             continue
         code = columns["code"][rows]
@@ -231,7 +232,7 @@ def _by_hosts(columns: Columns) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
 
 def _both_ways(pair: NDArray[np.int64], way: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """For each message whether others went the other way between the same hosts."""
-    both: NDArray[np.bool_] = np.isin(pair, np.intersect1d(pair[way], pair[~way]))
+    both: NDArray[np.bool_] = np.isin(pair, pair[way]) & np.isin(pair, pair[~way])
     return both
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from lwm2m_lab.trace import deliveries
 from lwm2m_lab.trace.delivery import Delivery
-from lwm2m_lab.trace.images import ImageComparison, compare_image, save_image
+from lwm2m_lab.trace.ordered import distinct
 from lwm2m_lab.trace.outcomes import (
     FIRMWARE_VERSION,
     PKG_VERSION,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from lwm2m_lab.trace.capture import Capture
     from lwm2m_lab.trace.cost import Cost
+    from lwm2m_lab.trace.images import ImageComparison
     from lwm2m_lab.trace.measures import Measures
     from lwm2m_lab.trace.radio import RadioModel
 
@@ -164,6 +165,8 @@ class Update:
         BadInput
             Where the image is not whole in the capture, or the file cannot be written.
         """
+        from lwm2m_lab.trace.images import save_image
+
         save_image(self, path)
 
     def compare_image(self, expected: bytes | str | os.PathLike[str]) -> ImageComparison:
@@ -185,6 +188,8 @@ class Update:
         >>> print(update.compare_image(bytes(image)))
         the image differs from what was expected from byte 1000 on, in block 3, frame 21: 47 2b ...
         """
+        from lwm2m_lab.trace.images import compare_image
+
         return compare_image(self, expected)
 
     def plot(self) -> Figure:
@@ -259,7 +264,7 @@ def _update(capture: Capture, delivery: Delivery, until: float, *, since: int | 
 def _retransmissions(capture: Capture, delivery: Delivery, until: float) -> int:
     """CON requests of this endpoint sent again between the first Write and the next update."""
     own = capture.of("exchanges", delivery.endpoint).between(delivery.first_frame, until)
-    positions = np.union1d(own.index, np.array(delivery.exchanges, np.int64))
+    positions = distinct(own.index, np.array(delivery.exchanges, np.int64))
     return int(capture.rows("exchanges", positions).retransmissions.sum())
 
 

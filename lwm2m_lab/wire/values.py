@@ -10,10 +10,7 @@ import base64
 import binascii
 import collections
 import datetime
-import decimal
-import fractions
 import io
-import json
 import math
 import struct
 from collections.abc import Mapping, Sequence
@@ -134,11 +131,11 @@ def _decode(payload: bytes, content_format: int | None, path: str) -> list[Entry
     if content_format in (TLV, OLD_TLV):
         return [Entry(name, value) for name, value in tlv.decode(payload, path, most=MOST_ENTRIES)]
     if content_format in (SENML_JSON, SENML_ETCH_JSON):
-        return _senml(json.loads(payload), path)
+        return _senml(_json(payload), path)
     if content_format in (SENML_CBOR, SENML_ETCH_CBOR):
         return _senml(_labelled(_cbor(payload)), path)
     if content_format in (JSON, OLD_JSON):
-        return _old_json(json.loads(payload), path)
+        return _old_json(_json(payload), path)
     if content_format == LWM2M_CBOR:
         return _nested(_cbor(payload), [part for part in path.split("/") if part])
     if content_format == CBOR:
@@ -156,6 +153,12 @@ def _text_or_bytes(payload: bytes) -> str | bytes:
 def _looks_like_senml(payload: bytes) -> bool:
     """An array of objects, or of nothing but names."""
     return payload[:2] == b"[{" and payload[-2:] == b"}]" and b'"' in payload[:8]
+
+
+def _json(payload: bytes) -> Any:
+    import json
+
+    return json.loads(payload)
 
 
 def _cbor(payload: bytes) -> Any:
@@ -229,6 +232,9 @@ def _senml_value(record: Mapping[str, Any], base_value: Any) -> Value:
 def _scalar(value: Any) -> Value:
     if value is None or isinstance(value, bytes | str | int | float):
         return value
+    import decimal
+    import fractions
+
     if isinstance(value, decimal.Decimal | fractions.Fraction):
         # A decimal fraction of CBOR; one with an exponent of millions is a number of no sensor.
         real = float(value)

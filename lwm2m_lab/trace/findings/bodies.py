@@ -9,6 +9,7 @@ import numpy as np
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Conclusion, Party, Said, Verdict, rule
 from lwm2m_lab.trace.findings.traffic import body_ends, body_starts, gets, period, traffic, writes
+from lwm2m_lab.trace.ordered import distinct
 from lwm2m_lab.trace.rows import Rows
 
 __all__: list[str] = []
@@ -123,7 +124,7 @@ def _asked_for(case: Case) -> Rows:
         return own
     asked = case.exchanges
     same = (asked["_path"] == own["_path"][0]) & (asked["_code"] == 1) & (asked["_dst"] == own["_dst"][0])
-    return case.capture.rows("exchanges", np.union1d(own.index, asked[same].after(own.first("frame")).index))
+    return case.capture.rows("exchanges", distinct(own.index, asked[same].after(own.first("frame")).index))
 
 
 def _query(case: Case, code: int) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lwm2m_lab.trace.ordered import distinct
 from lwm2m_lab.trace.outcomes import accepted_installs
 from lwm2m_lab.trace.rows import Rows
 from lwm2m_lab.trace.updates import Update
@@ -62,7 +63,7 @@ class Case:
         ``response_block1_num``.
         """
         own = self._window(self.capture.of("exchanges", self.update.endpoint))
-        return self._exchanges(np.union1d(own.index, np.array(self.update.evidence.exchanges, np.int64)))
+        return self._exchanges(distinct(own.index, np.array(self.update.evidence.exchanges, np.int64)))
 
     @functools.cached_property
     def requests(self) -> Rows:
@@ -74,7 +75,7 @@ class Case:
     @functools.cached_property
     def delivery(self) -> Rows:
         """The exchanges of the delivery itself: the Writes of the package, or of its URI and the GETs."""
-        return self._exchanges(np.unique(np.array(self.update.evidence.exchanges, np.int64)))
+        return self._exchanges(distinct(np.array(self.update.evidence.exchanges, np.int64)))
 
     def _exchanges(self, positions: NDArray[np.int64]) -> Rows:
         return self.capture.rows("exchanges", positions)

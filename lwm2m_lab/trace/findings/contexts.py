@@ -188,7 +188,7 @@ def _tag(case: Case, blocks: Rows, at: int) -> bytes | None:
 def written_twice(case: Case) -> Iterator[Conclusion]:
     """The image was delivered whole and right, a block of it twice, and the device finds it damaged or too long."""
     results = case.values("/5/0/5")
-    damaged = results[np.isin(results.value.astype(object), (2, 5))] if len(results) else results
+    damaged = results.where(value=(2, 5))
     blocks = writes(case) if case.update.evidence.kind == "push" else gets(case)
     twice = blocks[blocks.retransmissions > 0]
     if not len(blocks) or not len(twice) or case.update.image_size is None:

@@ -10,6 +10,7 @@ from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.message import MAX_TRANSMIT_WAIT
 from lwm2m_lab.trace.findings.registry import Conclusion, Party, Said, Verdict, rule
 from lwm2m_lab.trace.findings.traffic import body_ends, gets, period, remaining, requester, traffic, writes
+from lwm2m_lab.trace.ordered import median
 
 __all__: list[str] = []
 
@@ -48,7 +49,7 @@ def whole_time_out(case: Case) -> Iterator[Conclusion]:
     lasted = time - began
     # It strikes between the last acknowledgement and the one that would have come next.
     steps = np.diff(blocks.time[int(num_zero[-1]) if num_zero.size else 0 :])
-    step = 1.5 * float(np.median(steps)) if steps.size else 0.0
+    step = 1.5 * median(steps) if steps.size else 0.0
     named = next((one for one in _ROUND if -0.1 <= one - lasted <= step + 0.1 + 0.005 * one), None)
     said = (
         f"the server stops after block {num}, which was acknowledged after {period(float(blocks.rtt_s[last]))} (frame "
@@ -163,9 +164,8 @@ def pull_hangs(case: Case) -> Iterator[Conclusion]:
 def separate_continue(case: Case) -> Iterator[Conclusion]:
     """An empty acknowledgement is no response: the block is taken when 2.31 comes in a message of its own."""
     blocks = writes(case)
-    separate = np.nonzero(
-        (blocks["_response_code"] == _CONTINUE) & np.isin(blocks.response_type.astype(str), ("CON", "NON"))
-    )[0]
+    own_message = (blocks.response_type == "CON") | (blocks.response_type == "NON")
+    separate = np.nonzero((blocks["_response_code"] == _CONTINUE) & own_message)[0]
     if not separate.size:
         return
     last = int(separate[-1])

@@ -82,7 +82,7 @@ def reset_ignored(case: Case) -> Iterator[Conclusion]:
     """After RST to a notification no further one comes with that token."""
     seen, told = traffic(case), _notifications(case)
     resets = np.nonzero((seen.type == RST) & (seen.answered >= 0))[0]
-    resets = resets[np.isin(seen.first[seen.answered[resets]], told)]
+    resets = resets[np.isin(seen.first[seen.answered[resets]], told)] if resets.size else resets
     if not resets.size:
         if told.size:
             yield Verdict.PASS, f"none of {len(told)} notifications was reset", ()

@@ -21,6 +21,7 @@ from lwm2m_lab.trace.findings.traffic import (
     traffic,
     writes,
 )
+from lwm2m_lab.trace.ordered import distinct, median
 
 __all__: list[str] = []
 
@@ -84,7 +85,7 @@ def duplicate_ignored(case: Case) -> Iterator[Conclusion]:
         mine, ignored = late[from_here], late[from_here & (answered_last < late)]
         if not mine.size:
             continue
-        messages = np.unique(seen.first[ignored])
+        messages = distinct(seen.first[ignored])
         if len(ignored) == len(mine) >= 3 and seen.chance(messages, len(ignored)) < NO_CHANCE:
             first = int(messages[0])
             yield Said(
@@ -124,7 +125,7 @@ def slow_first_block(case: Case) -> Iterator[Conclusion]:
     answered = blocks[blocks.response_frame >= 0]
     if len(answered) < 3 or answered.first("block1_num") != 0:
         return
-    rtt, usual = float(answered.rtt_s[0]), float(np.median(answered.rtt_s[1:]))
+    rtt, usual = float(answered.rtt_s[0]), median(answered.rtt_s[1:])
     first = answered[:1]
     frames = [first.first("frame"), first.first("response_frame")]
     copies, replies = int(first.retransmissions[0]), 1 + int(first.duplicates[0])
@@ -160,7 +161,7 @@ def spurious_retransmissions(case: Case) -> Iterator[Conclusion]:
     """A copy was needless if every copy was answered, or if the answer comes sooner after it than any round trip."""
     seen = traffic(case)
     asked = np.nonzero((seen.type == CON) & (seen.rank == 0) & (seen.answer >= 0))[0]
-    again = np.unique(seen.first[seen.repeats[seen.type[seen.repeats] == CON]])
+    again = distinct(seen.first[seen.repeats[seen.type[seen.repeats] == CON]])
     again = again[seen.answer[again] >= 0]
     if not again.size:
         return
@@ -176,7 +177,7 @@ def spurious_retransmissions(case: Case) -> Iterator[Conclusion]:
         yield Said(
             Verdict.FAIL,
             f"{len(wasted)} of {len(asked)} confirmable messages were sent again although their answers were on the "
-            f"way (round trip {period(float(np.median(trip[needless])))} in the median): raise ACK_TIMEOUT above "
+            f"way (round trip {period(median(trip[needless]))} in the median): raise ACK_TIMEOUT above "
             f"{period(float(trip[needless].max()))}",
             seen.frame[wasted],
             party="device" if seen.sender_of(wasted).mean() > 0.5 else None,
@@ -195,7 +196,7 @@ def constant_gaps(case: Case) -> Iterator[Conclusion]:
     """Each gap is twice the one before; copies lost before the tap make gaps longer and never equal."""
     seen = traffic(case)
     again = seen.repeats[seen.type[seen.repeats] == CON]
-    often = [one for one in np.unique(seen.first[again]).tolist() if seen.copies[one] >= 4]
+    often = [one for one in distinct(seen.first[again]).tolist() if seen.copies[one] >= 4]
     constant = []
     for one in often[:_MOST_COMPARED]:
         gaps = seen.gap[again[seen.first[again] == one]]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lwm2m_lab.trace.exchanges import EXCHANGE_LIFETIME
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Party
+from lwm2m_lab.trace.ordered import distinct
 from lwm2m_lab.trace.rows import Rows
 
 __all__ = [
@@ -196,12 +197,12 @@ def _messages(case: Case) -> Rows:
     rows = case.messages
     others = set(case.delivery.endpoint.tolist()) - {case.update.endpoint}
     if others:
-        ends = np.union1d(case.delivery["_src"], case.delivery["_dst"])
+        ends = distinct(case.delivery["_src"], case.delivery["_dst"])
         parts = [rows.index]
         for name in others:
             part = case.capture.of("messages", name).between(case.update.frames[0], case.update.until)
             parts.append(part[np.isin(part["_src"], ends) & np.isin(part["_dst"], ends)].index)
-        rows = case.capture.rows("messages")[np.unique(np.concatenate(parts))]
+        rows = case.capture.rows("messages")[distinct(*parts)]
     return rows[rows.mid >= 0] if len(rows) else rows
 
 
