@@ -43,6 +43,7 @@ def add(commands: Any) -> None:
     own.add_argument("--real", action="store_true", help="on real sockets of this machine, every time scaled down")
     other = command.add_argument_group("a device that registers")
     other.add_argument("--bind", metavar="HOST", help="wait at this address of this machine")
+    other.add_argument("--start", metavar="COMMAND", help="start the device's process; {server} in it is the URI")
     other.add_argument("--port", type=int, metavar="N", help="UDP port of the server (5683)")
     other.add_argument("--repository-port", type=int, default=0, metavar="N", help="of the repository (a free one)")
     other.add_argument("--endpoint", metavar="NAME", help="endpoint name; the first that registers by default")
@@ -64,7 +65,7 @@ def _run(options: argparse.Namespace) -> int:
     for path in (options.html, options.junit, options.captures, options.json if options.json != "-" else None):
         if path is not None:
             check_folder(path)
-    registers = options.bind is not None or options.port is not None
+    registers = any(one is not None for one in (options.bind, options.port, options.start))
     results = [_registered(options)] if registers else list(_own(options))
     _write(options, results)
     if options.json != "-":
@@ -104,13 +105,15 @@ def _registered(options: argparse.Namespace) -> Conformance:
     from lwm2m_lab.live.conformance import conformance
 
     if options.profile or options.fault or options.like or options.object_version or options.real:
-        raise BadInput("--bind or --port waits for a device, and another option describes one of the lab's; one of the "
-                       "two is expected")  # fmt: skip
-    host, port = options.bind or "127.0.0.1", 5683 if options.port is None else options.port
-    print(f"lwm2m-lab: waiting at {host}, port {port}, for a registration", file=sys.stderr, flush=True)
+        raise BadInput("a device is waited for, and another option describes one of the lab's; one of them is expected")
+    usual = 5683 if options.start is None else 0
+    host, port = options.bind or "127.0.0.1", usual if options.port is None else options.port
+    if options.start is None:
+        print(f"lwm2m-lab: waiting at {host}, port {port}, for a registration", file=sys.stderr, flush=True)
     return conformance(
         cases=options.case,
         bind=(host, port),
+        start=options.start,
         endpoint=options.endpoint,
         image=options.image,
         image_version=options.image_version,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.show.beside import SideBySide, side_by_side
     from lwm2m_lab.show.blocks import BlockExplorer, block_explorer
     from lwm2m_lab.show.board import conformance_board, conformance_matrix
+    from lwm2m_lab.show.case_explorer import conformance_explorer
     from lwm2m_lab.show.chart import version_chart
     from lwm2m_lab.show.clinic.card import CaseCard, case_card
     from lwm2m_lab.show.clinic.cases import Case, case
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.show.slots import SlotAnimation, slot_animation
     from lwm2m_lab.show.stepping import Stepper, stepper
     from lwm2m_lab.show.style import png_bytes, save_figure
+    from lwm2m_lab.show.triaging import triage_card
 
 _HOMES = {
     "BlockExplorer": "blocks",
@@ -39,6 +41,7 @@ _HOMES = {
     "check": "exercises",
     "image_explorer": "images",
     "conformance_board": "board",
+    "conformance_explorer": "case_explorer",
     "conformance_matrix": "board",
     "ladder": "sequence",
     "png_bytes": "style",
@@ -49,6 +52,7 @@ _HOMES = {
     "slot_animation": "slots",
     "state_diagram": "diagram",
     "stepper": "stepping",
+    "triage_card": "triaging",
     "version_chart": "chart",
     "workbench": "app",
 }
@@ -68,6 +72,7 @@ __all__ = [
     "case_card",
     "check",
     "conformance_board",
+    "conformance_explorer",
     "conformance_matrix",
     "image_explorer",
     "ladder",
@@ -79,6 +84,7 @@ __all__ = [
     "slot_animation",
     "state_diagram",
     "stepper",
+    "triage_card",
     "version_chart",
     "workbench",
 ]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.live.conformance.records import CaseResult, StepResult
     from lwm2m_lab.live.conformance.result import Conformance
 
-__all__ = ["Fragment", "conformance_board", "conformance_matrix", "conformance_page"]
+__all__ = ["Fragment", "conformance_board", "conformance_matrix", "conformance_page", "verdict_sign"]
 
 _KINDS = {
     Verdict.PASS: "good",
@@ -48,6 +48,20 @@ class Fragment:
 
     def _repr_html_(self) -> str:
         return self.html
+
+    def __repr__(self) -> str:
+        return f"<a piece of a page, {len(self.html)} characters>"
+
+
+def verdict_sign(verdict: Verdict) -> str:
+    """A sign for those who see no colour.
+
+    Examples
+    --------
+    >>> verdict_sign(Verdict.FAIL)
+    '✗'
+    """
+    return _SIGNS[verdict]
 
 
 def conformance_board(result: Conformance) -> Fragment:
@@ -229,7 +243,7 @@ def _case(one: CaseResult, number: int) -> str:
     """One case, folded up where it passes."""
     case = one.case
     unfolded = " open" if one.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE) else ""
-    star = signed("open", "not by the letter") if _by_letter_alone(one) else ""
+    star = '<span class="quiet">not by the letter</span>' if _by_letter_alone(one) else ""
     parts = [
         f'<details id="d{number}-{escaped(case.id)}"{unfolded}><summary><b>{escaped(case.id)}</b> '
         f"{escaped(case.title)}: {signed(_KINDS[one.verdict], str(one.verdict))} {star}</summary>",

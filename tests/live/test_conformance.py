@@ -161,7 +161,7 @@ def test_a_device_whose_answers_go_astray_is_neither_blamed_nor_passed() -> None
         ({"network": "moon"}, "'simulated' or 'loopback'"),
         ({"bind": ("0.0.0.0", 5683)}, "the one address of this machine"),
         ({"bind": ("127.0.0.1", 70_000)}, "0 to 65535"),
-        ({"bind": ("127.0.0.1", 0), "object_version": "1.0"}, "one of the two is expected"),
+        ({"bind": ("127.0.0.1", 0), "object_version": "1.0"}, "one of them is expected"),
         ({"bind": ("127.0.0.1", 0), "prepared": {"purple": "x"}}, "no case needs an image 'purple'"),
         ({"bind": ("127.0.0.1", 0), "image": "nowhere.bin"}, "nowhere.bin cannot be read"),
         ({"object_version": "1.3"}, "one of '1.0', '1.1', '1.2'"),

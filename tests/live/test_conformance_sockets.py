@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import sys
 
 import pytest
 
@@ -78,5 +79,20 @@ def test_an_operator_gives_images(tmp_path: pathlib.Path) -> None:
 
 def test_nobody_registers() -> None:
     """The wait ends, and says what was waited for."""
-    with pytest.raises(LabError, match=r"urn:dev:none did not register at 127.0.0.1:\d+ within 0.1 s"):
+    with pytest.raises(LabError, match=r"urn:dev:none did not register at coap://127.0.0.1:\d+ within 0.1 s"):
         lab.conformance(bind=("127.0.0.1", free_ports(1)[0]), endpoint="urn:dev:none", wait=0.1)
+
+
+def test_the_bench_starts_the_process_of_a_device_and_ends_it() -> None:
+    """A program of its own, which is told where the server is."""
+    result = lab.conformance(
+        start="lwm2m-lab device --server {server} --endpoint urn:dev:started", cases=["int-652", "int-772"], wait=60
+    )
+    assert [one.verdict for one in result.results] == ["PASS", "PASS"]
+    assert (result.device, result.network) == ("urn:dev:started", "registered")
+
+
+def test_a_process_that_never_registers_is_ended_too() -> None:
+    """The wait has an end, and the process goes with it."""
+    with pytest.raises(LabError, match="no device registered at coap://127.0.0.1"):
+        lab.conformance(start=[sys.executable, "-c", "import time; time.sleep(60)", "{server}"], wait=0.5)

@@ -13,6 +13,8 @@ from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.conformance import Conformance
 from lwm2m_lab.live.conformance.junit import conformance_junit
 from lwm2m_lab.show.board import conformance_board, conformance_matrix, conformance_page
+from lwm2m_lab.show.case_explorer import conformance_explorer
+from lwm2m_lab.show.triaging import triage_card
 
 CASES = ["int-652", "int-77[024]*", "cancel-success"]
 HOSTILE = "<script>alert(1)</script>\x1b[2J\u202e"
@@ -72,6 +74,34 @@ def test_the_page_holds_every_step_and_no_script(strict: Conformance, faulty: Co
 
 def test_the_page_is_the_same_each_time(strict: Conformance) -> None:
     assert conformance_page([strict]) == conformance_page([lab.conformance(cases=CASES)])
+
+
+def test_the_explorer_shows_the_case_that_is_chosen(faulty: Conformance) -> None:
+    """The first that fails to begin with; a case that did not apply has no messages to show."""
+    explorer = conformance_explorer(faulty)
+    assert explorer.case.value == "int-770"
+    assert bytes(explorer.messages.value)[1:4] == b"PNG"
+    explorer.case.value = "int-772"
+    assert "expected answer 4.05" in explorer.words.value
+    named = dataclasses.replace(faulty.case("int-772"), sentence=HOSTILE, sightings=())
+    explorer.result = dataclasses.replace(faulty, results=(named,))
+    explorer._show()
+    assert "<script" not in explorer.words.value
+    assert (bytes(explorer.messages.value), explorer.messages.layout.display) == (b"", "none")
+
+
+def test_a_case_that_was_not_run_cannot_be_explored(faulty: Conformance) -> None:
+    with pytest.raises(BadInput, match="no case 'int-755' was run; one of int-652"):
+        conformance_explorer(faulty, case="int-755")
+
+
+def test_a_triage_card_says_what_to_do() -> None:
+    """A sign for each answer, and a remedy for each lack."""
+    closed, open_ = (triage_card(lab.read(name)).html for name in ("anjay-dtls-psk", "anjay-push-256-ok"))
+    assert "✗ Can it be explained? no" in closed
+    assert closed.count("<b>Do:</b>") == len(lab.read("anjay-dtls-psk").triage().lacks)
+    assert "✓ Can it be explained? yes" in open_
+    assert "It lacks nothing." in open_
 
 
 def test_junit_counts_failures_and_what_was_left_open(faulty: Conformance) -> None:

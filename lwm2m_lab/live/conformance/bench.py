@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.conformance.cases import chosen
 from lwm2m_lab.live.conformance.images import Images
+from lwm2m_lab.live.conformance.process import command_of
 from lwm2m_lab.live.conformance.records import Case, CaseResult
 from lwm2m_lab.live.conformance.result import Conformance
 from lwm2m_lab.live.conformance.rig import PACES, Bench, Pace, run_own_device, run_registered
@@ -30,6 +31,7 @@ def conformance(
     object_version: str | None = None,
     seed: int = 1,
     bind: Address | None = None,
+    start: str | Sequence[str] | None = None,
     endpoint: str | None = None,
     image: Path | None = None,
     image_version: str | None = None,
@@ -42,7 +44,8 @@ def conformance(
     """Run OMA's test cases for the firmware update, and the lab's own checks, against a device.
 
     A device of the lab's is fresh from the factory for each case, and brought to the state that the case needs. With
-    `bind` the bench waits at a socket for a device to register, real or simulated, and runs one case after the other.
+    `bind` or `start` the bench waits at a socket for a device to register, whatever it is, and runs one case after
+    the other.
 
     Parameters
     ----------
@@ -58,6 +61,9 @@ def conformance(
         As for `push`.
     bind : (str, int), optional
         One address of this machine, under which a device finds server and repository, and the server's port.
+    start : str or sequence of str, optional
+        The command of a device's process, which the bench starts once it listens and ends at the end; ``{server}`` in
+        it is the URI of the server: ``"lwm2m-lab device --server {server}"``. `bind` may be left out then.
     endpoint : str, optional
         Endpoint name of the device that is waited for; without it the first one that registers.
     image : path, optional
@@ -96,15 +102,18 @@ def conformance(
       int-772              PASS  PASS  Update without a package
     """
     which = chosen(cases)
+    command = None if start is None else command_of(start)
+    if bind is None and command is not None:
+        bind = ("127.0.0.1", 0)
     if bind is None:
         return _own(_options(device, object_version), which, network, seed, pace, told)
     if device is not None or object_version is not None:
-        raise BadInput("bind is given and a device of the lab's, too; one of the two is expected")
+        raise BadInput("a device that registers is waited for, and one of the lab's is given; one of them is expected")
     if not 0 < wait <= 10**7:
         raise BadInput(f"wait is {wait!r}; seconds above 0 and up to 10000000 are expected")
     images = Images.from_files(image, image_version, prepared or {})
     stand = Bench(LoopbackNetwork(), _listens(bind), (bind[0], repository_port), images, pace or Pace())
-    name, declared, results = run_registered(stand, which, endpoint=endpoint, wait=wait, told=told)
+    name, declared, results = run_registered(stand, which, endpoint=endpoint, start=command, wait=wait, told=told)
     return Conformance(
         device=name,
         endpoint=name,
@@ -143,8 +152,10 @@ def _options(device: DeviceOptions | None, object_version: str | None) -> Device
 
 def _description(options: DeviceOptions) -> str:
     """What a device of the lab's is, in words."""
-    profile = "a device by the book" if options.profile == "strict" else f"profile {options.profile}"
-    return profile + (f" with {', '.join(options.faults)}" if options.faults else "")
+    strict, faults = options.profile == "strict", ", ".join(options.faults)
+    if strict and not faults:
+        return "a device by the book"
+    return ("a device" if strict else f"profile {options.profile}") + (f" with {faults}" if faults else "")
 
 
 def _listens(bind: Address) -> Address:

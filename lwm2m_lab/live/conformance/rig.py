@@ -13,13 +13,14 @@ from lwm2m_lab.errors import BadInput, LabError
 from lwm2m_lab.live.client import LwM2MClient
 from lwm2m_lab.live.conformance.images import Images
 from lwm2m_lab.live.conformance.line import Files, Line
+from lwm2m_lab.live.conformance.process import started
 from lwm2m_lab.live.conformance.records import Case, CaseResult
 from lwm2m_lab.live.conformance.running import run_case
 from lwm2m_lab.live.conformance.station import BenchServer, Declared, Station
 from lwm2m_lab.live.conformance.webfiles import serving
 from lwm2m_lab.live.experiment import SIMULATED
 from lwm2m_lab.live.link import Link
-from lwm2m_lab.live.network import Address, LoopbackNetwork, Network, SimulatedNetwork, free_ports
+from lwm2m_lab.live.network import Address, LoopbackNetwork, Network, SimulatedNetwork
 from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.requests import Requester, Timers, cancel
 from lwm2m_lab.live.world import run_blocking, unless_dead
@@ -100,6 +101,8 @@ class Bench:
     pace: Pace
     serves_web: bool = True
     site: BenchServer = field(default_factory=BenchServer)
+    #: Where devices register, once the sockets are open.
+    uri: str = ""
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Callable[[str], Station]]:
@@ -110,10 +113,10 @@ class Bench:
             stack.push_async_callback(context.shutdown)
             other = await self.network.context(files, side="server", bind=self.repository, endpoint=files_line)
             stack.push_async_callback(other.shutdown)
-            host, port = files_line.address
-            uris = {"coap": f"coap://{_in_uri(host)}:{port}"}
+            self.uri = _uri(line.address)
+            uris = {"coap": _uri(files_line.address)}
             if self.serves_web:
-                uris["http"] = stack.enter_context(serving(files.by_path, host))
+                uris["http"] = stack.enter_context(serving(files.by_path, files_line.address[0]))
 
             def station(endpoint: str) -> Station:
                 return Station(
@@ -132,8 +135,10 @@ class Bench:
         return next(iter(self.site.registrations)) if endpoint is None else endpoint
 
 
-def _in_uri(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def _uri(address: Address) -> str:
+    """The URI of whoever listens at an address."""
+    host, port = address
+    return f"coap://[{host}]:{port}" if ":" in host else f"coap://{host}:{port}"
 
 
 # ---------------------------------------------------------------- the lab's own device
@@ -143,7 +148,7 @@ def run_own_device(case: Case, options: DeviceOptions, *, network: str, pace: Pa
     """Run one case against a device of the lab's, in a world that is made for it and ends with it."""
     carrier: Network
     if network == "loopback":
-        carrier, addresses = LoopbackNetwork(), [("127.0.0.1", port) for port in (*free_ports(2), 0)]
+        carrier, addresses = LoopbackNetwork(), [("127.0.0.1", 0)] * 3
         options = replace(options, **{name: min(getattr(options, name), most) for name, most in _QUICK.items()})
     else:
         carrier = SimulatedNetwork(link=Link(), seed=seed)
@@ -157,11 +162,8 @@ def run_own_device(case: Case, options: DeviceOptions, *, network: str, pace: Pa
 
 async def _with_device(bench: Bench, case: Case, options: DeviceOptions, address: Address) -> CaseResult:
     """Let the device live for one case; an error in it ends the case and comes out here."""
-    host, port = bench.server
     async with bench.open() as station_of:
-        device = LwM2MClient(
-            options, network=bench.network, server=f"coap://{host}:{port}", bind=address, timers=bench.pace.timers
-        )
+        device = LwM2MClient(options, network=bench.network, server=bench.uri, bind=address, timers=bench.pace.timers)
         living = asyncio.ensure_future(device.run())
         try:
             await unless_dead(asyncio.wait_for(bench.registered(options.endpoint), bench.pace.time_limit), living)
@@ -180,29 +182,43 @@ def run_registered(
     cases: Sequence[Case],
     *,
     endpoint: str | None,
+    start: Sequence[str] | None,
     wait: float,
     told: Callable[[CaseResult], None],
 ) -> tuple[str, Declared, list[CaseResult]]:
     """Wait for a device to register, and run every case against it, one after the other.
+
+    Parameters
+    ----------
+    start : sequence of str or None
+        The command of a device's process, started as soon as the bench listens.
 
     Raises
     ------
     LabError
         When none registers within `wait` seconds.
     """
-    return run_blocking(bench.network, 0, lambda: _with_whoever(bench, cases, endpoint, wait, told))
+    return run_blocking(bench.network, 0, lambda: _with_whoever(bench, cases, endpoint, start, wait, told))
 
 
 async def _with_whoever(
-    bench: Bench, cases: Sequence[Case], endpoint: str | None, wait: float, told: Callable[[CaseResult], None]
+    bench: Bench,
+    cases: Sequence[Case],
+    endpoint: str | None,
+    start: Sequence[str] | None,
+    wait: float,
+    told: Callable[[CaseResult], None],
 ) -> tuple[str, Declared, list[CaseResult]]:
     results = []
-    async with bench.open() as station_of:
+    async with contextlib.AsyncExitStack() as stack:
+        station_of = await stack.enter_async_context(bench.open())
+        if start is not None:
+            stack.enter_context(started(start, bench.uri))
         try:
             name = await asyncio.wait_for(bench.registered(endpoint), wait)
         except TimeoutError:
-            who = "no device" if endpoint is None else endpoint
-            raise LabError(f"{who} did not register at {bench.server[0]}:{bench.server[1]} within {wait:g} s") from None
+            who = "no device registered" if endpoint is None else f"{endpoint} did not register"
+            raise LabError(f"{who} at {bench.uri} within {wait:g} s") from None
         station = station_of(name)
         # Whether a device resumes shows by itself; the rest an operator gives.
         station.prepared = frozenset({"resumption", *bench.images.prepared})

@@ -18,6 +18,7 @@ from lwm2m_lab.show.exercises import (
     lesson_08,
     lesson_09,
     lesson_10,
+    lesson_11,
 )
 from lwm2m_lab.show.exercises.judging import Exercise, Feedback
 
@@ -32,6 +33,7 @@ EXERCISES: dict[str, Exercise] = {
     **lesson_08.EXERCISES,
     **lesson_09.EXERCISES,
     **lesson_10.EXERCISES,
+    **lesson_11.EXERCISES,
 }
 
 #: How often each exercise was tried: each try shows the next hint.
