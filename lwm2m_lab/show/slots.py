@@ -137,6 +137,7 @@ class SlotAnimation:
         widgets.link((self.play, "value"), (self.cursor, "value"))
         self.status = widgets.HTML()
         self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start"))
+        self._drawn: dict[int, bytes] = {}
         self.panel = widgets.VBox([widgets.HBox([self.play, self.cursor]), self.status, self.picture])
         self.cursor.observe(lambda _: self._show(), "value")
         self._show()
@@ -154,7 +155,10 @@ class SlotAnimation:
             f"<b>{escaped(now.what)}</b>, {self.cursor.value + 1} of {len(self.truth)}"
             f" &middot; State <b>{now.state}</b> &middot; Update Result <b>{escaped(now.result)}</b> &middot; {package}"
         )
-        self.picture.value = png_bytes(slot_picture(self.truth, self.cursor.value))
+        at = self.cursor.value
+        if at not in self._drawn:
+            self._drawn[at] = png_bytes(slot_picture(self.truth, at))
+        self.picture.value = self._drawn[at]
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return self.panel._repr_mimebundle_(**options)
