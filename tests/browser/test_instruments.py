@@ -1,0 +1,82 @@
+"""The instruments of the lessons, touched as a learner touches them: what stands on the page follows."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import TYPE_CHECKING
+
+from tests.browser.driving import Lesson
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+LONG = 60_000
+
+
+def panel_of(page: Page, url: str, folder: pathlib.Path, name: str, source: str) -> Locator:
+    """The output of the cell with this source, once the lesson has run."""
+    return Lesson(page, url, folder / f"{name}.ipynb").run().holding(source).locator(".jp-OutputArea")
+
+
+def redrawn(page: Page, picture: Locator, before: str | None) -> None:
+    """Wait until a picture is another one."""
+    page.wait_for_function(
+        "([one, before]) => one.src !== before", arg=[picture.element_handle(), before], timeout=LONG
+    )
+
+
+def test_the_block_explorer_goes_from_block_to_block(page: Page, lab_url: str, lessons_folder: pathlib.Path) -> None:
+    """By its button and by the arrow keys: number, bits and chart."""
+    panel = panel_of(page, lab_url, lessons_folder, "04-block-wise", "block_explorer(")
+    panel.get_by_text("1:1/1/1024").first.wait_for(timeout=LONG)
+    before = panel.locator("img").first.get_attribute("src")
+    panel.get_by_role("button", name="next").click()
+    panel.get_by_text("1:2/1/1024").first.wait_for(timeout=LONG)
+    redrawn(page, panel.locator("img").first, before)
+    panel.locator(".noUi-handle").first.focus()
+    page.keyboard.press("End")
+    panel.get_by_text("1:19/0/1024").first.wait_for(timeout=LONG)
+    panel.get_by_text("2.04 Changed").first.wait_for(timeout=LONG)
+
+
+def test_the_clock_moves_both_ladders(page: Page, lab_url: str, lessons_folder: pathlib.Path) -> None:
+    """Back to the start, and on by a key."""
+    panel = panel_of(page, lab_url, lessons_folder, "06-push-or-pull", "side_by_side(")
+    panel.locator(".noUi-handle").first.focus()
+    page.keyboard.press("Home")
+    panel.get_by_text("State not seen yet").nth(1).wait_for(timeout=LONG)
+    page.keyboard.press("End")
+    panel.get_by_text("State 0 Idle").nth(1).wait_for(timeout=LONG)
+
+
+def test_a_byte_is_flipped_and_the_boot_loader_refuses(page: Page, lab_url: str, lessons_folder: pathlib.Path) -> None:
+    """Then a new hash leaves the signature alone to fail, and whole it is started."""
+    panel = panel_of(page, lab_url, lessons_folder, "09-images-and-slots", "image_explorer(")
+    panel.get_by_text("A boot loader starts it.").wait_for(timeout=LONG)
+    panel.locator("select").select_option(label="32: firmware")
+    panel.get_by_role("button", name="flip").click()
+    panel.get_by_text("A boot loader refuses it: hash, signature.").wait_for(timeout=LONG)
+    panel.get_by_role("button", name="new hash").click()
+    panel.get_by_text("A boot loader refuses it: signature.").wait_for(timeout=LONG)
+    panel.get_by_role("button", name="make whole").click()
+    panel.get_by_text("A boot loader starts it.").wait_for(timeout=LONG)
+
+
+def test_the_slots_follow_the_slider(page: Page, lab_url: str, lessons_folder: pathlib.Path) -> None:
+    """From the reboot to the boot after it."""
+    panel = panel_of(page, lab_url, lessons_folder, "09-images-and-slots", "slot_animation(")
+    panel.get_by_text("reboot, 6 of 12").wait_for(timeout=LONG)
+    before = panel.locator("img").first.get_attribute("src")
+    panel.locator(".noUi-handle").first.focus()
+    page.keyboard.press("ArrowRight")
+    panel.get_by_text("boot, 7 of 12").wait_for(timeout=LONG)
+    redrawn(page, panel.locator("img").first, before)
+
+
+def test_other_versions_are_compared(page: Page, lab_url: str, lessons_folder: pathlib.Path) -> None:
+    """A press on another version changes the table and both diagrams."""
+    panel = panel_of(page, lab_url, lessons_folder, "10-from-1.0-to-1.2", "versions.panel")
+    before = panel.locator("img").first.get_attribute("src")
+    panel.get_by_role("button", name="1.2").nth(1).click()
+    panel.get_by_text("automatic upgrade in 2 Downloaded").wait_for(timeout=LONG)
+    redrawn(page, panel.locator("img").first, before)
