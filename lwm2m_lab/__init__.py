@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.live.link import Link
     from lwm2m_lab.live.options import DeviceOptions
     from lwm2m_lab.live.run import Run
+    from lwm2m_lab.live.serving import Server
     from lwm2m_lab.live.sweep import sweep
     from lwm2m_lab.show import check
     from lwm2m_lab.spec.firmware import Event, Machine
@@ -50,6 +51,7 @@ _HOMES = {
     "Link": "lwm2m_lab.live.link",
     "Machine": "lwm2m_lab.spec.firmware",
     "Run": "lwm2m_lab.live.run",
+    "Server": "lwm2m_lab.live.serving",
     "State": "lwm2m_lab.spec.objects",
     "Update": "lwm2m_lab.trace.updates",
     "UpdateResult": "lwm2m_lab.spec.objects",
@@ -79,6 +81,7 @@ __all__ = [
     "Link",
     "Machine",
     "Run",
+    "Server",
     "State",
     "Update",
     "UpdateResult",

@@ -13,6 +13,7 @@ HOMES = {
     "push": "updating",
     "pull": "updating",
     "device": "device",
+    "server": "serving",
     "conformance": "conforming",
     "messages": "files",
     "explain": "explaining",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.live.client import Happening
     from lwm2m_lab.live.options import DeviceOptions
 
-__all__ = ["add"]
+__all__ = ["add", "address"]
 
 
 def add(commands: Any) -> None:
@@ -69,7 +69,7 @@ def _run(options: argparse.Namespace) -> int:
     device = Device(
         _device_options(options),
         server=options.server,
-        bind=_address(options.bind),
+        bind=address(options.bind),
         credentials=credentials(options),
         state=options.state,
         told=_tell,
@@ -95,14 +95,14 @@ def _device_options(options: argparse.Namespace) -> DeviceOptions:
     return replace(base, **given, faults=(*base.faults, *options.fault))
 
 
-def _address(text: str) -> tuple[str, int]:
-    """Host and port; without a port a free one."""
-    host, colon, port = text.rpartition(":")
+def address(text: str, *, port: int = 0, name: str = "--bind") -> tuple[str, int]:
+    """Host and port of an option; without a port the usual one, or a free one (0)."""
+    host, colon, said = text.rpartition(":")
     if not colon or text.endswith("]") or (":" in host and not host.startswith("[")):
-        host, port = text, "0"
-    if not host or not port.isdecimal() or int(port) > 65535 or host in ("0.0.0.0", "::", "[::]"):
-        raise BadInput(f"--bind is {text!r}; one address of this machine is expected, as in 127.0.0.1:56830 or [::1]")
-    return host.strip("[]"), int(port)
+        host, said = text, str(port)
+    if not host or not said.isdecimal() or int(said) > 65535 or host in ("0.0.0.0", "::", "[::]"):
+        raise BadInput(f"{name} is {text!r}; one address of this machine is expected, as in 127.0.0.1:56830 or [::1]")
+    return host.strip("[]"), int(said)
 
 
 def _tell(one: Happening) -> None:

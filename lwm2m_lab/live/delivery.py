@@ -161,9 +161,10 @@ async def _push(errand: Errand) -> Answer:
             state = await persist(errand, errand.look)
             if state == State.DOWNLOADED:
                 return Answer("2.04", path="/5/0/0")
-            if state == State.IDLE and has_failed(errand.client):
-                return Answer("5.00", path="/5/0/0")
             if state == State.IDLE:
+                result = errand.client.result
+                if has_failed(errand.client) and result != UpdateResult.CONNECTION_LOST:
+                    raise Ended("failed", f"the delivery ended in State {state} with Update Result {result}") from None
                 # What was there of it is gone: a restart, or the device's own time-out (A13).
                 sending.offset = 0
 

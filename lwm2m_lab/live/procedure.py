@@ -24,6 +24,9 @@ from lwm2m_lab.spec.objects import State, UpdateResult
 
 __all__ = ["Report", "ServerOptions", "update_device"]
 
+#: Delivery Method, ``/5/0/9``, of a device to which nothing can be pushed.
+PULL_ONLY = "0"
+
 
 async def update_device(
     server: Server,
@@ -33,9 +36,10 @@ async def update_device(
     options: ServerOptions,
     *,
     uri: str | None = None,
+    auto: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Report:
-    """Update one device: push the image, or have it pulled from `uri`.
+    """Update one device: push the image, or have it pulled from `uri`; with `auto` as the device offers it (5/0/9).
 
     Returns
     -------
@@ -43,7 +47,7 @@ async def update_device(
         Also for an update that fails or that nobody answers; an update that goes wrong is a result, not an error.
     """
     client = Client(server, requester, endpoint, block_size=options.block_size, answer_within=options.answer_within)
-    procedure = _Procedure(Errand(client, image, options, uri, progress))
+    procedure = _Procedure(Errand(client, image, options, uri, progress), auto=auto)
     try:
         async with asyncio.timeout(options.deadline):
             return await procedure.run()
@@ -60,7 +64,8 @@ async def update_device(
 class _Procedure:
     """One update under way."""
 
-    def __init__(self, errand: Errand) -> None:
+    def __init__(self, errand: Errand, *, auto: bool = False) -> None:
+        self.auto = auto
         self.errand, self.client, self.options = errand, errand.client, errand.options
         self.strategy = self.options.decides
         # The lab's own strategy decides by the last look alone; any other may need each of them.
@@ -104,7 +109,9 @@ class _Procedure:
 
     async def _look_before(self) -> Reading:
         firmware = await self.client.value(FIRMWARE_VERSION)
-        await self.client.value("/5/0/9")
+        delivery = await self.client.value("/5/0/9")
+        if self.auto and delivery != PULL_ONLY:
+            self.errand.uri = None
         return self._reading(await self.client.value(PKG_VERSION), firmware)
 
     async def _look(self, *, firmware: bool = True) -> Reading:

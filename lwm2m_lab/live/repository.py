@@ -10,7 +10,8 @@ from aiocoap.numbers.codes import Code
 from aiocoap.pipe import Pipe
 
 from lwm2m_lab.live.blockwise import serve_block, szx_of
-from lwm2m_lab.live.requests import path_of
+from lwm2m_lab.live.requests import path_of, unknown_critical
+from lwm2m_lab.live.tree import OCTET_STREAM
 
 __all__ = ["Repository"]
 
@@ -44,17 +45,38 @@ class Repository:
     def put(self, files: Mapping[str, bytes]) -> None:
         """Serve these files from now on."""
         self.files = files
-        self._etags = {path: hashlib.sha256(body).digest()[:4] for path, body in files.items()}
+        self._etags: dict[str, tuple[bytes, bytes]] = {}
+
+    def etag_of(self, path: str, body: bytes) -> bytes:
+        """Which version of a file its bytes are; computed once for each."""
+        kept = self._etags.get(path)
+        if kept is None or kept[0] is not body:
+            kept = self._etags[path] = body, hashlib.sha256(body).digest()[:4]
+        return kept[1]
 
     async def render_to_pipe(self, pipe: Pipe) -> None:
         """Answer one request (what aiocoap asks of a site)."""
-        path = path_of(pipe.request)
-        if path not in self.files:
-            response = aiocoap.Message(code=Code.NOT_FOUND, payload=b"Not Found")
-        elif pipe.request.code != Code.GET:
-            response = aiocoap.Message(code=Code.METHOD_NOT_ALLOWED)
-        else:
-            self._progress(pipe.request.opt.block2.start if pipe.request.opt.block2 else 0)
-            etag = self._etags[path] if self._tells_etags else None
-            response = serve_block(pipe.request, self.files[path], etag=etag, largest_szx=self._szx)
-        pipe.add_response(response, is_last=True)
+        pipe.add_response(self.answer(pipe.request), is_last=True)
+
+    def answer(self, request: aiocoap.Message) -> aiocoap.Message:
+        """The answer to one request."""
+        if unknown_critical(request):
+            return aiocoap.Message(code=Code.BAD_OPTION, payload=b"a critical option is not understood")
+        path = path_of(request)
+        try:
+            body = self.files[path]
+        except KeyError:
+            return aiocoap.Message(code=Code.NOT_FOUND, payload=b"Not Found")
+        if request.code != Code.GET:
+            return aiocoap.Message(code=Code.METHOD_NOT_ALLOWED)
+        if request.opt.accept not in (None, OCTET_STREAM):
+            return aiocoap.Message(code=Code.NOT_ACCEPTABLE, payload=b"application/octet-stream (42) is here")
+        etag = self.etag_of(path, body) if self._tells_etags else None
+        if etag is not None and etag in request.opt.etags and not (request.opt.block2 and request.opt.block2.start):
+            return aiocoap.Message(code=Code.VALID, etag=etag)
+        return self.block(request, body, etag)
+
+    def block(self, request: aiocoap.Message, body: bytes, etag: bytes | None) -> aiocoap.Message:
+        """The block that is asked for."""
+        self._progress(request.opt.block2.start if request.opt.block2 else 0)
+        return serve_block(request, body, etag=etag, largest_szx=self._szx)

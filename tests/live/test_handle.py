@@ -190,6 +190,29 @@ def test_what_a_device_sends() -> None:
     handled(script)
 
 
+class Silent(LwM2MClient):
+    """Acknowledges a Read of /3, and never answers it."""
+
+    async def render_to_pipe(self, pipe: Any) -> None:
+        if path_of(pipe.request) == "/3":
+            await asyncio.Event().wait()
+        await super().render_to_pipe(pipe)
+
+
+def test_an_answer_that_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An acknowledgement alone is waited on for EXCHANGE_LIFETIME, and then no longer."""
+
+    async def script(client: Client, bench: Bench) -> None:
+        began = bench.now
+        with pytest.raises(NoAnswer, match="acknowledged and not answered within 340 s"):
+            await client.read("/3")
+        assert 330 < bench.now - began < 345
+        assert await client.value("/3/0/3") == "1.0.0"
+
+    monkeypatch.setattr("tests.live.bench.LwM2MClient", Silent)
+    handled(script)
+
+
 class Endless(LwM2MClient):
     """Answers a Read of /3 in blocks that never end, or that do not fit."""
 

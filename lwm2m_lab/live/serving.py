@@ -1,0 +1,405 @@
+"""`Server`: an LwM2M server on real sockets, in a thread of its own, for whatever devices register."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+import aiocoap
+from aiocoap.pipe import Pipe
+
+from lwm2m_lab.errors import BadInput, LabError
+from lwm2m_lab.live.blocking import Handle
+from lwm2m_lab.live.campaign import Campaign, Progress, run_campaign
+from lwm2m_lab.live.credentials import Credentials
+from lwm2m_lab.live.endpoint import Endpoint
+from lwm2m_lab.live.folder import ImageFolder
+from lwm2m_lab.live.handle import Client
+from lwm2m_lab.live.image import FirmwareImage, ImageSource, image_from
+from lwm2m_lab.live.network import Address, LoopbackNetwork
+from lwm2m_lab.live.registry import Limits, Registration
+from lwm2m_lab.live.report import Report
+from lwm2m_lab.live.repository import Repository
+from lwm2m_lab.live.requests import Requester, Timers, cancel, end_loop, path_of
+from lwm2m_lab.live.run import capture_of
+from lwm2m_lab.live.secure import Sessions, need_dtls
+from lwm2m_lab.live.server import Server as Registrar
+from lwm2m_lab.live.server_options import ServerOptions
+from lwm2m_lab.live.web_repository import WebRepository
+from lwm2m_lab.trace.capture import Capture
+
+__all__ = ["Server", "Site"]
+
+T = TypeVar("T")
+Delivery = Literal["auto", "push", "pull"]
+#: Datagrams that a server remembers of its traffic; the oldest go first.
+MOST_SIGHTINGS = 500_000
+#: Seconds between two looks for registrations whose lifetime is over.
+LOOK_EVERY = 5.0
+#: Bytes of a Package URI (Object 5, resource 1).
+LONGEST_URI = 255
+#: What real networks and real devices ask of a server that was told nothing else.
+PATIENT = ServerOptions(patience=5.0, time_limit=600.0, retries=5, retry_after=10.0)
+
+
+class Site:
+    """Registrations and firmware on one socket; `site` of an aiocoap context."""
+
+    def __init__(self, registrar: Registrar, repository: Repository | None) -> None:
+        self.registrar, self.repository = registrar, repository
+
+    async def render_to_pipe(self, pipe: Pipe) -> None:
+        """Answer one request (what aiocoap asks of a site)."""
+        pipe.add_response(self.answer(pipe.request), is_last=True)
+
+    def answer(self, request: aiocoap.Message) -> aiocoap.Message:
+        """The answer to one request."""
+        if self.repository is not None and path_of(request).startswith("/fw/"):
+            return self.repository.answer(request)
+        return self.registrar.answer(request)
+
+
+class Server:
+    """A server on real sockets, until it is stopped.
+
+    Parameters
+    ----------
+    options : ServerOptions, optional
+        How it updates.
+    images : path or mapping of path to bytes, optional
+        What its repository serves: a folder, each file under ``/fw/NAME``, or ``{"/fw/a.bin": b"..."}``.
+    bind : (str, int)
+        Own address and port. Loopback unless told; port 0 takes a free one.
+    http : (str, int), optional
+        Where the repository is served over HTTP, too.
+    endpoints : collection of str, optional
+        Who may register; others are answered 4.03. Without it everybody may.
+    credentials : Credentials, optional
+        The devices' keys: the socket speaks ``coaps`` then, and nothing else.
+    timers : Timers, optional
+        Transmission parameters of its requests.
+    limits : Limits, optional
+    told : callable, optional
+        Called with what happened to a registration, and which, in the server's thread.
+
+    Raises
+    ------
+    BadInput
+        For a folder that is none, or credentials without DTLSSocket.
+
+    Examples
+    --------
+    >>> import lwm2m_lab as lab
+    >>> with Server(bind=("127.0.0.1", 0)) as server:
+    ...     with lab.Device(server=server.uri):
+    ...         print(server.wait_for("urn:dev:lab-1").lifetime)
+    ...         print(server.device("urn:dev:lab-1").read("/3/0/3").text)
+    86400
+    1.0.0
+    """
+
+    def __init__(
+        self,
+        options: ServerOptions | None = None,
+        *,
+        images: str | os.PathLike[str] | Mapping[str, bytes] | None = None,
+        bind: Address = ("127.0.0.1", 5683),
+        http: Address | None = None,
+        endpoints: Collection[str] | None = None,
+        credentials: Credentials | None = None,
+        timers: Timers | None = None,
+        limits: Limits | None = None,
+        told: Callable[[str, Registration], None] = lambda *_: None,
+    ) -> None:
+        if credentials is not None:
+            need_dtls()
+        self.options, self._timers, self._told = options or PATIENT, timers or Timers(), told
+        self.files = ImageFolder(images) if isinstance(images, str | os.PathLike) else images or {}
+        self._bind, self._http, self._credentials = bind, http, credentials
+        self._registrar = Registrar(allowed=endpoints, limits=limits, told=self._heard)
+        self._repository = Repository(self.files, block_size=self.options.block_size)
+        self._network = LoopbackNetwork(most=MOST_SIGHTINGS)
+        self._news = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+        self._endpoint = Endpoint()
+        self._web: WebRepository | None = None
+
+    # ---------------------------------------------------------------- its life
+
+    def start(self) -> Server:
+        """Open the sockets, and return once they are open.
+
+        Raises
+        ------
+        BadInput
+            When an address cannot be bound, or the server runs already.
+        """
+        if self._thread is not None:
+            raise BadInput("the server runs already; one that has not been started is expected")
+        ready: concurrent.futures.Future[None] = concurrent.futures.Future()
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="lwm2m server", daemon=True)
+        self._thread.start()
+        try:
+            ready.result()
+            if self._http is not None:
+                self._web = WebRepository(self.files, bind=self._http)
+        except BaseException:  # Ctrl-C while it starts, too: no thread is left behind
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End; does nothing after an end."""
+        if self._thread is None:
+            return
+        if self._web is not None:
+            self._web.close()
+            self._web = None
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join()
+        self._thread = None
+
+    def run_until_end(self) -> None:
+        """Wait until the server ends by an error, or Ctrl-C.
+
+        Raises
+        ------
+        LabError
+            What ended it.
+        """
+        while self._thread is not None and self._thread.is_alive():
+            # With a time-out, so that a signal is noticed in any case.
+            self._thread.join(0.5)
+        if self._error is not None:
+            raise LabError(f"the server ended by an error: {self._error}") from self._error
+
+    def __enter__(self) -> Server:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.stop()
+
+    def _run(self, ready: concurrent.futures.Future[None]) -> None:
+        """The body of the thread."""
+        self._loop = self._network.new_loop()
+        self._end = asyncio.Event()
+        try:
+            self._loop.run_until_complete(self._live(ready))
+        except BaseException as error:
+            self._error = error
+            if not ready.done():
+                ready.set_exception(error)
+        finally:
+            end_loop(self._loop)
+            with self._news:
+                self._news.notify_all()
+
+    async def _live(self, ready: concurrent.futures.Future[None]) -> None:
+        sessions = None if self._credentials is None else Sessions(self._credentials, opens=False)
+        site = Site(self._registrar, self._repository)
+        context = await self._network.context(
+            site, side="server", bind=self._bind, endpoint=self._endpoint, sessions=sessions
+        )
+        self._requester = Requester(context, self._timers, "coap" if sessions is None else "coaps")
+        looking = asyncio.ensure_future(self._look_for_ends())
+        ready.set_result(None)
+        try:
+            await self._end.wait()
+        finally:
+            await cancel(looking)
+            await context.shutdown()
+
+    async def _look_for_ends(self) -> None:
+        """Say of registrations that their lifetime is over, though nobody asks."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            self._registrar.registry.expire(asyncio.get_running_loop().time())
+
+    # ---------------------------------------------------------------- where it is, and who is there
+
+    @property
+    def address(self) -> str:
+        """Where it answers, ``127.0.0.1:5683``."""
+        host, port = self._endpoint.address
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def uri(self) -> str:
+        """What a device is given, ``coap://127.0.0.1:5683``."""
+        return f"{'coap' if self._credentials is None else 'coaps'}://{self.address}"
+
+    @property
+    def web_uri(self) -> str | None:
+        """Where the repository is over HTTP; None where it is not."""
+        return None if self._web is None else self._web.uri
+
+    @property
+    def registrations(self) -> tuple[Registration, ...]:
+        """Who is registered."""
+
+        async def look() -> tuple[Registration, ...]:
+            return tuple(self._registrar.registrations.values())
+
+        return self._within(look)
+
+    def wait_for(self, endpoint: str, *, within: float = 30.0) -> Registration:
+        """Wait until a device is registered.
+
+        Raises
+        ------
+        LabError
+            When it does not register within so many seconds.
+        """
+
+        async def wait() -> Registration:
+            return await asyncio.wait_for(self._registrar.registration_after(None, endpoint), within)
+
+        try:
+            return self._within(wait)
+        except TimeoutError:
+            raise LabError(f"{endpoint} did not register within {within:g} s") from None
+
+    def wait_for_devices(self, count: int, *, within: float = 30.0) -> tuple[str, ...]:
+        """Wait until so many devices are registered; their endpoint names.
+
+        Raises
+        ------
+        LabError
+            When they are fewer after so many seconds.
+        """
+        with self._news:
+            self._news.wait_for(lambda: len(self._registrar.registry.by_endpoint) >= count, within)
+        names = tuple(one.endpoint for one in self.registrations)
+        if len(names) < count:
+            raise LabError(f"{len(names)} of {count} devices registered within {within:g} s")
+        return names
+
+    def device(self, endpoint: str) -> Handle:
+        """A device to be read, written, observed and executed.
+
+        Raises
+        ------
+        LabError
+            When the server does not run.
+        """
+        self._need_running()
+        client = Client(self._registrar, self._requester, endpoint, block_size=self.options.block_size)
+        return Handle(client, self._within)
+
+    # ---------------------------------------------------------------- updates
+
+    def update(
+        self, endpoint: str, image: ImageSource, *, delivery: Delivery = "auto", uri: str | None = None
+    ) -> Report:
+        """Update one device.
+
+        Parameters
+        ----------
+        image : FirmwareImage, bytes or path
+        delivery : {"auto", "push", "pull"}
+            ``"auto"`` pushes, unless the device offers to pull only.
+        uri : str, optional
+            Package URI of a pull, if not the one of this server's repository.
+
+        Raises
+        ------
+        BadInput
+            For a pull of an image that the repository does not have, or a URI of more than 255 bytes.
+        """
+        return self.campaign(image, endpoints=[endpoint], delivery=delivery, uri=uri).reports[0]
+
+    def campaign(
+        self,
+        image: ImageSource,
+        *,
+        endpoints: Collection[str] | None = None,
+        at_once: int = 10,
+        delivery: Delivery = "auto",
+        uri: str | None = None,
+        told: Callable[[Progress], None] = lambda _: None,
+    ) -> Campaign:
+        """Update many devices, so many at once.
+
+        Parameters
+        ----------
+        endpoints : collection of str, optional
+            Who; without it all that are registered now.
+        at_once : int
+        image, delivery, uri
+            As of `update`.
+        told : callable
+            Told when an update begins and when it has ended, in the server's thread.
+
+        Returns
+        -------
+        Campaign
+            A report for each device, also where its update failed.
+
+        Raises
+        ------
+        BadInput
+            As `update`, and for `at_once` below 1.
+        """
+        if delivery not in ("auto", "push", "pull"):
+            raise BadInput(f"delivery is {delivery!r}; 'auto', 'push' or 'pull' is expected")
+        package = image_from(image)
+        names = [one.endpoint for one in self.registrations] if endpoints is None else list(endpoints)
+        source = None if delivery == "push" else uri or self._uri_of(package)
+        if delivery == "pull" and source is None:
+            raise BadInput("the repository does not have this image; one of its files, or a uri, is expected")
+        if source is not None and len(source.encode()) > LONGEST_URI:
+            raise BadInput(f"the Package URI has {len(source.encode())} bytes; 1 to {LONGEST_URI} are expected")
+        return self._within(
+            lambda: run_campaign(
+                self._registrar,
+                self._requester,
+                names,
+                package,
+                self.options,
+                at_once=at_once,
+                uri=source,
+                auto=delivery == "auto",
+                told=told,
+            )
+        )
+
+    def _uri_of(self, package: FirmwareImage) -> str | None:
+        """Where the repository has an image."""
+        return next((f"{self.uri}{path}" for path, body in self.files.items() if body == package.data), None)
+
+    def capture(self) -> Capture:
+        """What has passed the server's socket so far, DTLS opened with its keys; the tap needs no privilege."""
+        psk = None if self._credentials is None else self._credentials.for_reading()
+        return capture_of(list(self._network.sightings), name="server", side="server", psk=psk)
+
+    # ---------------------------------------------------------------- between the threads
+
+    def _within(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run something on the server's loop; Ctrl-C ends it there, too."""
+        self._need_running()
+        future = asyncio.run_coroutine_threadsafe(work(), self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _need_running(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            raise LabError("the server does not run; start it first")
+
+    def _heard(self, what: str, registration: Registration) -> None:
+        self._told(what, registration)
+        with self._news:
+            self._news.notify_all()
+
+    def __repr__(self) -> str:
+        return f"Server({self.uri!r}, {len(self._registrar.registry.by_endpoint)} devices)"
