@@ -81,6 +81,13 @@ def test_a_device_that_said_so_may_give_half_a_body_up() -> None:
     assert explanation.updates[0].verdict == "PASS"
 
 
+def test_a_network_that_doubles_answers_makes_no_device_slow() -> None:
+    """Two answers to two copies of block 0 prove nothing where others come twice without a copy."""
+    link = lab.Link(loss=0.203125, duplication=0.5, reordering=0.125, jitter=1.0)
+    run = lab.push(version="2.1.0", size=200, block_size=32, link=link, seed=151, time_limit=3000)
+    assert ("M5", "PASS") in [(one.rule, one.verdict) for one in lab.explain(run).findings]
+
+
 def test_a_device_that_does_not_start_with_the_server_is_blamed_for_nothing(shared: pathlib.Path) -> None:
     """One real server takes 4.13 with a smaller size for an acceptance: what follows is its own doing."""
     path = shared / "captures" / "wakaama" / "wakaama-push-1024-client-S-256.pcap"

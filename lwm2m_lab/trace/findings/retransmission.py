@@ -129,8 +129,10 @@ def slow_first_block(case: Case) -> Iterator[Conclusion]:
     first = answered[:1]
     frames = [first.first("frame"), first.first("response_frame")]
     copies, replies = int(first.retransmissions[0]), 1 + int(first.duplicates[0])
-    # With every copy answered none was lost; without a copy nothing was waited for but the device.
-    proved = replies > copies
+    # With every copy answered none was lost, unless the network makes copies of its own; without a copy nothing was
+    # waited for but the device.
+    doubled = bool((case.exchanges.duplicates > case.exchanges.retransmissions).any())
+    proved = not copies or (replies > copies and not doubled)
     if rtt > ACK_TIMEOUT and rtt > 4 * usual and proved:
         spurious = (
             f", and {copies} needless {'copies were' if copies > 1 else 'copy was'} sent meanwhile" if copies else ""
