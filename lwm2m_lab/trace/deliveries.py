@@ -2,7 +2,7 @@
 
 A push is all Block1 transfers to ``/5/0/0`` until its final answer: a block 0 sent again, or blocks that go on
 elsewhere, restart or resume what is still open. A pull is a Write of ``/5/0/1`` and the GETs that follow it, by CoAP
-(`pulls`) or HTTP (`httppulls`).
+(`pulls`), HTTP (`httppulls`) or CoAP over TCP (`tcppulls`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from lwm2m_lab.trace import httppulls, pulls
+from lwm2m_lab.trace import httppulls, pulls, tcppulls
 from lwm2m_lab.trace.delivery import Delivery, extend, is_success, note_unanswered, package_of
 from lwm2m_lab.trace.packages import Package
 from lwm2m_lab.trace.rows import Rows
@@ -80,6 +80,7 @@ def build_deliveries(capture: Capture) -> list[Delivery]:
         following[one.endpoint] = one.first_frame
     pulls.add_pulls(capture, exchanges, deliveries)
     httppulls.add_http_pulls(capture, deliveries)
+    tcppulls.add_tcp_pulls(capture, deliveries)
     return deliveries
 
 

@@ -75,8 +75,6 @@ def add_http_pulls(capture: Capture, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries
         if delivery.kind == "pull" and delivery.accepted is not False and (target := _Target.of(delivery.uri or ""))
     ]
-    for delivery in deliveries:
-        _note_over_tcp(delivery)
     taken: set[str] = set()
     found: dict[int, list[HttpExchange]] = {}
     for number, (delivery, target) in enumerate(wanted):
@@ -223,17 +221,6 @@ def _joined(parts: list[tuple[int, HttpExchange]], total: int | None) -> bytes |
         body = one.body()
         image[first : first + len(body)] = body
     return bytes(image) if len(image) == total else None
-
-
-def _note_over_tcp(delivery: Delivery) -> None:
-    """Say that a download by CoAP over TCP is not put together."""
-    scheme = (delivery.uri or "").partition(":")[0].lower()
-    if scheme == "coap+tcp":
-        delivery.unfinished = "the download by CoAP over TCP is listed in tcp_messages and not put together"
-    elif scheme == "coaps+tcp":
-        delivery.unfinished = (
-            "the download by CoAP over TLS is encrypted, so that its answer and image are not to be seen"
-        )
 
 
 def _note_encrypted(capture: Capture, delivery: Delivery, target: _Target) -> None:

@@ -220,6 +220,16 @@ def build_updates(capture: Capture) -> list[Update]:
     return sorted(updates, key=lambda one: one.frames[0])
 
 
+def _time_of(capture: Capture, frame: int) -> int:
+    """When a packet came, nanoseconds: a message, or a part of a download over TCP."""
+    messages, segments = capture.columns, capture.columns.segments
+    at = int(np.searchsorted(messages["frame"], frame))
+    if at < len(messages["frame"]) and messages["frame"][at] == frame:
+        return int(messages["time"][at])
+    table = segments.columns()
+    return int(table["time"][np.searchsorted(table["frame"], frame)])
+
+
 def _update(capture: Capture, delivery: Delivery, until: float, *, since: int | None) -> Update:
     """One update from its delivery to the frame `until`."""
     values = Values(capture.of("timeline", delivery.endpoint), delivery, until, from_start=since is not None)
@@ -227,12 +237,9 @@ def _update(capture: Capture, delivery: Delivery, until: float, *, since: int | 
     executed = execute.first("frame")
     ending = how_it_ended(capture, delivery, values, executed, until)
     before, after = values.last_before(FIRMWARE_VERSION), values.last_after(FIRMWARE_VERSION)
-    time_of = capture.columns["time"]
-    frames = capture.columns["frame"]
     duration = None
     if ending.frame is not None:
-        at, began = np.searchsorted(frames, [ending.frame, delivery.first_frame])
-        duration = round((int(time_of[at]) - int(time_of[began])) / 1e9, 9)
+        duration = round((_time_of(capture, ending.frame) - _time_of(capture, delivery.first_frame)) / 1e9, 9)
     last = max([delivery.last_frame, values.last_frame, *execute.response_frame.tolist()])
     return Update(
         endpoint=delivery.endpoint,

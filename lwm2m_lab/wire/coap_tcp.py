@@ -6,8 +6,8 @@ A connection is CoAP where both sides begin with a CSM (5.3: it is the first mes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from lwm2m_lab.wire import coap
 from lwm2m_lab.wire.segments import COAP_PORT
@@ -34,15 +34,17 @@ class TcpMessage:
 
     Attributes
     ----------
-    frame : int
-        Packet that carries its first byte.
+    frame, last_frame : int
+        Packets that carry its first byte and its last one.
     time_ns : int
     src, dst : str
     message : Message
-        Its ``type`` and ``mid`` mean nothing; the payload is not kept.
+        Its ``type`` and ``mid`` mean nothing; the payload is not kept: `body` reads it again.
     payload_length : int
         Bytes, as far as the capture has them.
     error : str or None
+    body : callable
+        Gives the payload.
     """
 
     frame: int
@@ -52,6 +54,8 @@ class TcpMessage:
     message: coap.Message
     payload_length: int
     error: str | None
+    last_frame: int = 0
+    body: Callable[[], bytes] = field(default=bytes, repr=False, compare=False)
 
     @property
     def signal(self) -> str | None:
@@ -130,9 +134,11 @@ def _message(stream: Stream, at: int, code: str, token_at: int, options_at: int,
         error = BEYOND
     size = stop - options_at - len(text) + len(payload) - missing if payload else 0
     message = coap.Message("NON", code, 0, stream.read(token_at, options_at), tuple(options))
-    return TcpMessage(
-        stream.frame_at(at), stream.time_at(at), stream.source, stream.destination, message, max(size, 0), error
-    )
+    size = max(size, 0)
+    ends = stream.source, stream.destination
+    last = stream.latest_frame(at, stop)
+    begins = stream.frame_at(at), stream.time_at(at)
+    return TcpMessage(*begins, *ends, message, size, error, last, lambda: stream.read(stop - size, stop))
 
 
 def encode(message: coap.Message) -> bytes:
