@@ -60,29 +60,31 @@ def accepted_installs(executes: Rows, first: int, until: float) -> Rows:
 class Values:
     """The values of one endpoint, split at the first Write of an update."""
 
-    def __init__(self, timeline: Rows, delivery: Delivery, until: float, *, from_start: bool) -> None:
-        own = timeline.where(path=(STATE, RESULT, PKG_VERSION, FIRMWARE_VERSION))
-        self.before = own.before(delivery.first_frame)
-        self.during = own.between(delivery.first_frame, until)
+    def __init__(self, capture: Capture, delivery: Delivery, until: float, *, from_start: bool) -> None:
+        own = {
+            path: capture.values_of(delivery.endpoint, path) for path in (STATE, RESULT, PKG_VERSION, FIRMWARE_VERSION)
+        }
+        self.before = {path: rows.before(delivery.first_frame) for path, rows in own.items()}
+        self.during = {path: rows.between(delivery.first_frame, until) for path, rows in own.items()}
         self.from_start = from_start
-        self.last_frame = self.during.last("frame", 0)
+        self.last_frame = max(rows.last("frame", 0) for rows in self.during.values())
 
     def sequence(self, path: str) -> tuple[Any, ...]:
         """The values in order, repeats dropped; earlier ones as the contract says."""
-        earlier = self.before.where(path=path).value.tolist()
-        values = (earlier if self.from_start else earlier[-1:]) + self.during.where(path=path).value.tolist()
+        earlier = self.before[path].value.tolist()
+        values = (earlier if self.from_start else earlier[-1:]) + self.during[path].value.tolist()
         return tuple(value for at, value in enumerate(values) if at == 0 or value != values[at - 1])
 
     def last_before(self, path: str) -> Any:
-        return self.before.where(path=path).last("value")
+        return self.before[path].last("value")
 
     def last_after(self, path: str) -> Any:
-        return self.during.where(path=path).last("value")
+        return self.during[path].last("value")
 
     def results(self, settled: int | None) -> list[tuple[int, int]]:
         """Frames and results that speak of this update: not the old value that is still there before anything ended."""
         old, changed, found = self.last_before(RESULT), False, []
-        for frame, value in self.during.where(path=RESULT).each("frame", "value"):
+        for frame, value in self.during[RESULT].each("frame", "value"):
             changed |= value != old or (settled is not None and frame > settled)
             if changed and value != 0:
                 found.append((frame, value))
@@ -159,8 +161,7 @@ def _forgotten(values: Values, executed: int | None) -> int | None:
     """The frame that shows the success of a device that forgot its result: installed, Idle with 0, version changed."""
     if executed is None:
         return None
-    after = values.during.after(executed)
-    state, result, version = (after.where(path=path) for path in (STATE, RESULT, FIRMWARE_VERSION))
+    state, result, version = (values.during[path].after(executed) for path in (STATE, RESULT, FIRMWARE_VERSION))
     before = values.last_before(FIRMWARE_VERSION)
     idle = (state.last("value"), result.last("value")) == (0, 0)
     if before is None or not idle or version.last("value", before) == before:

@@ -202,7 +202,23 @@ class Tables:
                 str(name): Rows(source, order[begin:end])
                 for name, begin, end in zip(names, bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)
             }
-        return self._parts[table].get(endpoint, Rows(self._source(table), np.zeros(0, np.int64)))
+        parts = self._parts[table]
+        return parts[endpoint] if endpoint in parts else Rows(self._source(table), np.zeros(0, np.int64))
+
+    @functools.cached_property
+    def _sightings(self) -> dict[str, dict[str, Rows]]:
+        return {}
+
+    def values_of(self, endpoint: str, path: str) -> Rows:
+        """Every value of one resource of an endpoint that was seen, in the order of the file."""
+        if endpoint not in self._sightings:
+            own = self.of("timeline", endpoint)
+            places: dict[str, list[int]] = {}
+            for place, name in enumerate(own.path.tolist()):
+                places.setdefault(name, []).append(place)
+            self._sightings[endpoint] = {name: own[found] for name, found in places.items()}
+        own_paths = self._sightings[endpoint]
+        return own_paths[path] if path in own_paths else self.of("timeline", endpoint)[:0]
 
     @functools.cached_property
     def _owners(self) -> tuple[Any, Any]:

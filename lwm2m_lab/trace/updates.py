@@ -232,7 +232,7 @@ def _time_of(capture: Capture, frame: int) -> int:
 
 def _update(capture: Capture, delivery: Delivery, until: float, *, since: int | None) -> Update:
     """One update from its delivery to the frame `until`."""
-    values = Values(capture.of("timeline", delivery.endpoint), delivery, until, from_start=since is not None)
+    values = Values(capture, delivery, until, from_start=since is not None)
     execute = accepted_installs(capture.of("executes", delivery.endpoint), delivery.first_frame, until)
     executed = execute.first("frame")
     ending = how_it_ended(capture, delivery, values, executed, until)

@@ -46,9 +46,11 @@ class Case:
     @functools.cached_property
     def history(self) -> Rows:
         """Values of the endpoint from the beginning of the capture on, without those that a newer one had overtaken."""
-        own = self.capture.of("timeline", self.update.endpoint)
+        return self._up_to_date(self.capture.of("timeline", self.update.endpoint))
+
+    def _up_to_date(self, values: Rows) -> Rows:
         stale = self.capture.stale_frames
-        return own[~np.isin(own.frame, stale)] if len(stale) else own
+        return values[~np.isin(values.frame, stale)] if len(stale) else values
 
     @functools.cached_property
     def timeline(self) -> Rows:
@@ -150,7 +152,7 @@ class Case:
 
     def history_of(self, path: str) -> Rows:
         """Sightings of one resource from the beginning of the capture on, as in `history`."""
-        return self._by_path.get(path, self._nothing)
+        return self._up_to_date(self.capture.values_of(self.update.endpoint, path))
 
     def values(self, path: str) -> Rows:
         """Sightings of one resource from the first Write on."""
@@ -185,17 +187,6 @@ class Case:
     def memo(self) -> dict[Any, Any]:
         """What several rules work out together."""
         return {}
-
-    @functools.cached_property
-    def _by_path(self) -> dict[str, Rows]:
-        places: dict[str, list[int]] = {}
-        for place, path in enumerate(self.history.path.tolist()):
-            places.setdefault(path, []).append(place)
-        return {path: self.history[found] for path, found in places.items()}
-
-    @functools.cached_property
-    def _nothing(self) -> Rows:
-        return self.history[:0]
 
     @functools.cached_property
     def _values(self) -> dict[str, Rows]:

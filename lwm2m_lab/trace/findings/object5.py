@@ -55,7 +55,9 @@ def execute_in_downloaded(case: Case) -> Iterator[Conclusion]:
             f"the Execute of Update in frame {one.frame} was accepted; the device was in {one.named}",
             [one.frame],
         )
-    early = [] if broken else _requests(case, Event.UPDATE, whole_from=package_seen(case))
+    whole_from = package_seen(case)
+    in_question = not broken and bool((executes.frame < whole_from).any())
+    early = _requests(case, Event.UPDATE, whole_from=whole_from) if in_question else []
     for one in early:
         yield (
             Verdict.INCONCLUSIVE,

@@ -123,7 +123,12 @@ class Rule:
         except Exception as error:
             reason = " ".join(f"the rule could not be applied: {type(error).__name__}: {error}".split())
             found.append(self._finding(case, Verdict.INCONCLUSIVE, reason, ()))
-        return found or [self._finding(case, Verdict.NOT_APPLICABLE, "nothing here that this rule speaks of", ())]
+        return found or [self._silent(case)]
+
+    def _silent(self, case: Case) -> Finding:
+        said, update = "nothing here that this rule speaks of", case.update
+        judged = (self.id, self.title, Verdict.NOT_APPLICABLE)
+        return Finding(*judged, "proved", self.party, said, self.clause, update.endpoint, (), update.frames[0])
 
     def _finding(
         self,
