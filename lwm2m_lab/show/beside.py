@@ -155,8 +155,8 @@ class SideBySide:
     def _show(self) -> None:
         """Redraw both sides."""
         self.status.value = (
-            f'<b>{self.time:.2f} s</b> &middot; <b style="color:{_SERVER}">the server asks</b> &middot; '
-            f'<b style="color:{_DEVICE}">the device asks</b>'
+            f'<b>{self.time:.2f} s</b> &middot; <span style="{_underlined(_SERVER)}">the server asks</span> &middot; '
+            f'<span style="{_underlined(_DEVICE)}">the device asks</span>'
         )
         for pane, side in zip(self.panes, self.sides, strict=True):
             pane.value = side_html(side, self.time)
@@ -206,19 +206,22 @@ def _line(rung: Rung, place: dict[str, int], side: Side) -> str:
     forth = place[rung.source] < place[rung.destination]
     words = escaped(rung.label + {"again": " (sent again)", "lost": " (lost)"}.get(rung.kind, ""))
     text = f"{words} →" if forth else f"← {words}"
-    colour = _colour(rung, side)
-    body = f'<td colspan="{other - one + 1}" style="text-align:center;padding:0 4px;color:{colour}">{text}</td>'
+    span = f'<span style="{_style(rung, side)}">{text}</span>'
+    body = f'<td colspan="{other - one + 1}" style="text-align:center;padding:0 4px">{span}</td>'
     before, behind = f"<td {_EDGE}></td>" * one, f"<td {_EDGE}></td>" * (len(place) - 1 - other)
     return f"<tr><td {_TIME}>{rung.time:.2f} s</td>{before}{body}{behind}</tr>"
 
 
-def _colour(rung: Rung, side: Side) -> str:
-    """Of whoever asks; an answer has none of its own, a lost message that of a failure."""
-    if rung.kind == "lost":
-        return COLOURS["result"]
+def _style(rung: Rung, side: Side) -> str:
+    """A request is underlined in the colour of whoever asks, since letters in it would be hard to read on black."""
     if rung.frame not in side.requests:
-        return "inherit"
-    return _SERVER if rung.source == "server" else _DEVICE if rung.source == side.device else _OTHERS
+        return ""
+    who = _SERVER if rung.source == "server" else _DEVICE if rung.source == side.device else _OTHERS
+    return _underlined(who) + (f";color:{COLOURS['result']}" if rung.kind == "lost" else "")
+
+
+def _underlined(colour: str) -> str:
+    return f"border-bottom:2px solid {colour}"
 
 
 _TIME = 'style="text-align:right;padding-right:6px;white-space:nowrap"'
