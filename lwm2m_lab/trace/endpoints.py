@@ -41,6 +41,7 @@ def build_registrations(columns: Columns, exchanges: Table) -> list[Registration
     later = np.nonzero(np.isin(path, known) & np.isin(code, (_POST, _DELETE)))[0].tolist()
     rows: list[Registration] = []
     links_of: dict[tuple[int, int, int], bytes] = {}
+    declared: dict[bytes, dict[int, str]] = {}
     for at in sorted({*registers, *later}):
         # The links of a long Register come in blocks; only the last one is answered 2.01.
         sender = (int(exchanges["_src"][at]), int(exchanges["_dst"][at]), int(exchanges["_query"][at]))
@@ -48,7 +49,10 @@ def build_registrations(columns: Columns, exchanges: Table) -> list[Registration
         if exchanges["_response_code"][at] == _CONTINUE and len(body) < MOST_LINKS:
             links_of[sender] = body
             continue
-        row = _registration(columns, exchanges, at, body)
+        if body not in declared:
+            # Devices of one kind have the same links.
+            declared[body] = _declared_versions(body)
+        row = _registration(columns, exchanges, at, declared[body])
         place = locations[at] if at in locations else paths[int(path[at])]
         rows.append({**row, "_location": (sender[1], place) if place else None})
     _name(rows)
@@ -93,14 +97,14 @@ def _name(rows: list[Registration]) -> None:
             row["endpoint"] = only or (address if place is None else began.setdefault(place, address))
 
 
-def _registration(columns: Columns, exchanges: Table, at: int, links_body: bytes) -> Registration:
+def _registration(columns: Columns, exchanges: Table, at: int, declared: dict[int, str]) -> Registration:
     """What one request to /rd, or to the location of a registration, says."""
     request, response = int(exchanges["_row"][at]), int(exchanges["_response"][at])
     is_register = columns.text("uri_path", request) == "/rd"
     query = dict(item.partition("=")[::2] for item in (columns.text("uri_query", request) or "").split("&"))
     answered = None if response < 0 else columns.text("code", response)
     lwm2m = query.get("lwm2m")
-    versions, declared = _object_versions(links_body, lwm2m)
+    versions = {**OBJECT_VERSION_OF_LWM2M.get(lwm2m or "1.0", {}), **declared}
     operation = "register" if is_register else "update"
     return {
         "frame": int(exchanges["frame"][at]),
@@ -109,12 +113,12 @@ def _registration(columns: Columns, exchanges: Table, at: int, links_body: bytes
         "address": columns.categories["src"][exchanges["_src"][at]],
         "operation": "deregister" if exchanges["_code"][at] == _DELETE else operation,
         "accepted": None if answered is None else answered.startswith("2."),
-        "lifetime": int(query["lt"]) if query.get("lt", "").isdecimal() else None,
+        "lifetime": _lifetime(query.get("lt", "")),
         "lwm2m": lwm2m,
         "binding": query.get("b"),
         "object3_version": versions.get(3),
         "object5_version": versions.get(5),
-        "declared": declared,
+        "declared": 5 in declared,
     }
 
 
@@ -126,20 +130,19 @@ def _location(columns: Columns, response: int) -> str:
     return "/" + "/".join(part.decode(errors="replace") for part in parts) if parts else ""
 
 
-def _object_versions(payload: bytes, lwm2m: str | None) -> tuple[dict[int, str], bool]:
-    """Versions of Objects 3 and 5, and whether 5's was declared."""
-    versions = dict(OBJECT_VERSION_OF_LWM2M.get(lwm2m or "1.0", {}))
-    declared = False
+def _lifetime(text: str) -> int | None:
+    """Seconds; None for what is no number, or one that no device can mean."""
+    return int(text) if text.isdecimal() and len(text) < 20 else None
+
+
+def _declared_versions(payload: bytes) -> dict[int, str]:
+    """Versions of Objects 3 and 5 as the links of a Register have them."""
     try:
         found = links.parse_links(payload)
     except links.NoLinkFormat:
-        return versions, False
-    for link in found:
-        number = link.target.strip("/")
-        if number in ("3", "5") and "ver" in link.attributes:
-            versions[int(number)] = link.attributes["ver"]
-            declared |= number == "5"
-    return versions, declared
+        return {}
+    numbered_links = ((link.target.strip("/"), link.attributes) for link in found)
+    return {int(number): said["ver"] for number, said in numbered_links if number in ("3", "5") and "ver" in said}
 
 
 def device_of(columns: Columns, exchanges: Table) -> Ints:

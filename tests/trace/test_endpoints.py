@@ -155,3 +155,10 @@ def test_a_move_in_the_middle_of_an_update(image: bytes) -> None:
     session.reads(C)
     capture: lab.Capture = session.capture()
     assert capture.updates[["endpoint", "image_size"]].to_numpy().tolist() == [["dev-1", len(image)]]
+
+
+def test_a_lifetime_of_thousands_of_digits_is_none() -> None:
+    """Python would not even make a number of it."""
+    fleet = Devices()
+    fleet.asks(("192.0.2.2", 50001), "0.02", "/rd", answer="2.01", ep="dev-1&lt=" + 5000 * "9", location="rd/1")
+    assert fleet.capture().registrations[["endpoint", "lifetime"]].values.tolist() == [["dev-1", None]]

@@ -251,13 +251,14 @@ def _first_cause(update: Update, chain: list[tuple[int, Finding]], verdict: Verd
     """What stands above the first failure that explains the outcome, or the verdict where the update succeeded."""
     root = None
     for depth, one in chain:
+        if one.verdict not in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+            # What accuses nobody stands behind all that does.
+            return None
         root = one if depth == 0 or root is None else root
         if not RULES[one.rule].judges_update:
             continue
         if one.verdict == Verdict.INCONCLUSIVE:
             explains = one.party != "device" and _explains_silence(one, update)
-        elif one.verdict != Verdict.FAIL:
-            explains = False
         elif update.outcome == "succeeded":
             explains = verdict == Verdict.FAIL and (one.party, one.certainty) == ("device", "proved")
         else:
