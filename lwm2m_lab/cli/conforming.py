@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from lwm2m_lab.cli.shared import add_command
+from lwm2m_lab.cli.shared import add_command, credentials
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.files import check_folder, write_beside
 
@@ -46,6 +46,7 @@ def add(commands: Any) -> None:
     other.add_argument("--start", metavar="COMMAND", help="start the device's process; {server} in it is the URI")
     other.add_argument("--port", type=int, metavar="N", help="UDP port of the server (5683)")
     other.add_argument("--repository-port", type=int, default=0, metavar="N", help="of the repository (a free one)")
+    other.add_argument("--psk-file", metavar="FILE", help="lines ID:HEX, mode 600: devices register over coaps then")
     other.add_argument("--endpoint", metavar="NAME", help="endpoint name; the first that registers by default")
     other.add_argument("--wait", type=float, default=600.0, metavar="S", help="until it has registered (%(default)g)")
     other.add_argument("--image", metavar="FILE", help="a good image; MCUboot images of the lab's by default")
@@ -119,6 +120,7 @@ def _registered(options: argparse.Namespace) -> Conformance:
         image_version=options.image_version,
         prepared={kind: getattr(options, name) for name, kind in _PREPARED.items() if getattr(options, name)},
         repository_port=options.repository_port,
+        credentials=None if options.psk_file is None else credentials(options),
         wait=options.wait,
         pace=_pace(options),
         told=_tell,

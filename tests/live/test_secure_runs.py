@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import subprocess
+import sys
 
 import pytest
 
@@ -79,3 +80,21 @@ def test_the_command_line_takes_a_file_and_no_key(
     assert "the file of keys cannot be read" in capsys.readouterr().err
     assert main(["device", "--server", "coaps://127.0.0.1"]) == 2
     assert "there is no key for coaps://127.0.0.1; a file of mode 600 or LWM2M_LAB_PSK" in capsys.readouterr().err
+
+
+def test_the_conformance_bench_over_coaps(dtls: None, tmp_path: pathlib.Path) -> None:
+    """A device process that registers with its key; every case has a capture of its own that its key opens."""
+    keys = tmp_path / "keys"
+    keys.write_text(f"urn:dev:mine:{KEY.hex()}\n")
+    keys.chmod(0o600)
+    command = f"{sys.executable} -m lwm2m_lab device --server {{server}} --psk-file {keys} --install-time 0.1"
+    cases = ["int-652", "int-770", "int-776-pull"]
+    result = lab.conformance(start=command, credentials=MINE, cases=cases, wait=60)
+    assert [(one.case.id, one.verdict) for one in result.results] == [(case, "PASS") for case in cases]
+    for one in result.results:
+        assert one.capture.columns.encrypted_records == 0
+        assert len(one.capture.messages) > 2
+        assert KEY.hex() not in repr(one)
+    assert result.case("int-776-pull").capture.update(0).evidence.uri.startswith("coaps://")
+    with pytest.raises(BadInput, match="bind or start is expected with them"):
+        lab.conformance(credentials=MINE)

@@ -14,8 +14,10 @@ from lwm2m_lab.live.conformance.process import command_of
 from lwm2m_lab.live.conformance.records import Case, CaseResult
 from lwm2m_lab.live.conformance.result import Conformance
 from lwm2m_lab.live.conformance.rig import PACES, Bench, Pace, run_own_device, run_registered
+from lwm2m_lab.live.credentials import Credentials
 from lwm2m_lab.live.network import Address, LoopbackNetwork
 from lwm2m_lab.live.options import DeviceOptions
+from lwm2m_lab.live.secure import need_dtls
 
 __all__ = ["conformance"]
 
@@ -37,6 +39,7 @@ def conformance(
     image_version: str | None = None,
     prepared: Mapping[str, Path] | None = None,
     repository_port: int = 0,
+    credentials: Credentials | None = None,
     wait: float = 600.0,
     pace: Pace | None = None,
     told: Told = lambda _: None,
@@ -75,6 +78,8 @@ def conformance(
         INCONCLUSIVE.
     repository_port : int
         UDP port of the repository; 0 takes a free one.
+    credentials : Credentials, optional
+        The keys of devices that register: server and repository speak coaps then (`lwm2m_lab.live.credentials`).
     wait : float
         Seconds until the device has to have registered.
     pace : Pace, optional
@@ -106,13 +111,19 @@ def conformance(
     if bind is None and command is not None:
         bind = ("127.0.0.1", 0)
     if bind is None:
+        if credentials is not None:
+            raise BadInput("credentials are given and no device is waited for; bind or start is expected with them")
         return _own(_options(device, object_version), which, network, seed, pace, told)
     if device is not None or object_version is not None:
         raise BadInput("a device that registers is waited for, and one of the lab's is given; one of them is expected")
     if not 0 < wait <= 10**7:
         raise BadInput(f"wait is {wait!r}; seconds above 0 and up to 10000000 are expected")
     images = Images.from_files(image, image_version, prepared or {})
-    stand = Bench(LoopbackNetwork(), _listens(bind), (bind[0], repository_port), images, pace or Pace())
+    if credentials is not None:
+        need_dtls()
+    stand = Bench(
+        LoopbackNetwork(), _listens(bind), (bind[0], repository_port), images, pace or Pace(), credentials=credentials
+    )
     name, declared, results = run_registered(stand, which, endpoint=endpoint, start=command, wait=wait, told=told)
     return Conformance(
         device=name,

@@ -12,6 +12,7 @@ from lwm2m_lab.spec.objects import State, UpdateResult
 from lwm2m_lab.spec.rules import VERSIONS
 from lwm2m_lab.trace.capture import Capture
 from lwm2m_lab.trace.findings import Verdict
+from lwm2m_lab.wire.keyring import PreSharedKeys
 
 if TYPE_CHECKING:
     from lwm2m_lab.live.conformance.station import Station
@@ -244,6 +245,8 @@ class CaseResult:
         What an operator would have to prepare for the case to be tried; the empty string where it was.
     sightings : tuple of Sighting
         What passed the bench's sockets meanwhile.
+    psk : mapping or None
+        What opens it, where it is DTLS.
     """
 
     case: Case
@@ -254,11 +257,12 @@ class CaseResult:
     duration_s: float = 0.0
     awaits: str = ""
     sightings: tuple[Sighting, ...] = field(default=(), repr=False)
+    psk: PreSharedKeys | None = field(default=None, repr=False, compare=False)
 
     @property
     def capture(self) -> Capture:
         """What passed the bench's sockets, as any capture: it can be explained, charted and saved."""
-        return capture_of(self.sightings, name=self.case.id, side="server")
+        return capture_of(self.sightings, name=self.case.id, side="server", psk=self.psk)
 
 
 _WORST_FIRST = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.NOT_APPLICABLE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,11 +18,13 @@ from lwm2m_lab.live.conformance.records import Case, CaseResult
 from lwm2m_lab.live.conformance.running import run_case
 from lwm2m_lab.live.conformance.station import BenchServer, Declared, Station
 from lwm2m_lab.live.conformance.webfiles import serving
+from lwm2m_lab.live.credentials import Credentials
 from lwm2m_lab.live.experiment import SIMULATED
 from lwm2m_lab.live.link import Link
-from lwm2m_lab.live.network import Address, LoopbackNetwork, Network, SimulatedNetwork
+from lwm2m_lab.live.network import Address, LoopbackNetwork, Network, Sighting, SimulatedNetwork
 from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.requests import Requester, Timers, cancel
+from lwm2m_lab.live.secure import Sessions
 from lwm2m_lab.live.world import run_blocking, unless_dead
 
 __all__ = ["PACES", "Bench", "Pace", "run_own_device", "run_registered"]
@@ -92,6 +94,8 @@ class Bench:
     pace : Pace
     serves_web : bool
         Whether there is a repository for HTTP, too.
+    credentials : Credentials, optional
+        The devices' keys: server and repository speak coaps then.
     """
 
     network: Network
@@ -100,6 +104,7 @@ class Bench:
     images: Images
     pace: Pace
     serves_web: bool = True
+    credentials: Credentials | None = None
     site: BenchServer = field(default_factory=BenchServer)
     #: Where devices register, once the sockets are open.
     uri: str = ""
@@ -109,12 +114,13 @@ class Bench:
         """Open the sockets; what comes back makes the station of an endpoint that has registered."""
         line, files_line, files = Line(), Line(), Files()
         async with contextlib.AsyncExitStack() as stack:
-            context = await self.network.context(self.site, side="server", bind=self.server, endpoint=line)
-            stack.push_async_callback(context.shutdown)
-            other = await self.network.context(files, side="server", bind=self.repository, endpoint=files_line)
-            stack.push_async_callback(other.shutdown)
-            self.uri = _uri(line.address)
-            uris = {"coap": _uri(files_line.address)}
+            for site, bind, before in ((files, self.repository, files_line), (self.site, self.server, line)):
+                sessions = None if self.credentials is None else Sessions(self.credentials, opens=False)
+                context = await self.network.context(site, side="server", bind=bind, endpoint=before, sessions=sessions)
+                stack.push_async_callback(context.shutdown)
+            scheme = "coap" if self.credentials is None else "coaps"
+            self.uri = _uri(line.address, scheme)
+            uris = {"coap": _uri(files_line.address, scheme)}
             if self.serves_web:
                 uris["http"] = stack.enter_context(serving(files.by_path, files_line.address[0]))
 
@@ -135,10 +141,15 @@ class Bench:
         return next(iter(self.site.registrations)) if endpoint is None else endpoint
 
 
-def _uri(address: Address) -> str:
+def _uri(address: Address, scheme: str) -> str:
     """The URI of whoever listens at an address."""
     host, port = address
-    return f"coap://[{host}]:{port}" if ":" in host else f"coap://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def _handshakes(sightings: Iterable[Sighting]) -> list[Sighting]:
+    """The datagrams without which the rest of DTLS cannot be opened: handshakes, from before a case too."""
+    return [one for one in sightings if one.payload[:1] in (b"\x14", b"\x16")]
 
 
 # ---------------------------------------------------------------- the lab's own device
@@ -222,9 +233,11 @@ async def _with_whoever(
         station = station_of(name)
         # Whether a device resumes shows by itself; the rest an operator gives.
         station.prepared = frozenset({"resumption", *bench.images.prepared})
+        psk = None if bench.credentials is None else bench.credentials.for_reading()
         for case in cases:
-            bench.network.sightings.clear()
-            result = replace(await run_case(case, station), sightings=tuple(bench.network.sightings))
+            # In place: the network goes on writing to it.
+            bench.network.sightings[:] = [] if psk is None else _handshakes(bench.network.sightings)
+            result = replace(await run_case(case, station), sightings=tuple(bench.network.sightings), psk=psk)
             told(result)
             results.append(result)
     return name, bench.site.declared[name], results
