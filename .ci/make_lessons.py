@@ -1,8 +1,9 @@
-"""Make the lessons from their solutions: `python .ci/make_lessons.py [--check] [NAME ...]`.
+"""Make the lessons from their solutions: `python .ci/make_lessons.py [--check] [--tags] [NAME ...]`.
 
 `notebooks/solutions/NAME.ipynb` is the source. A line that ends in ``# solution`` becomes ``answer = ...`` in the
 lesson, or goes where it assigns nothing. Both are run, and stored with their outputs, without execution times, widget
-state or the kernel's version. `--check` only compares the sources, for the test.
+state or the kernel's version, and with the tags of a slide view. `--check` only compares the sources, for the test;
+`--tags` runs nothing and gives the tags to notebooks that have none.
 """
 
 from __future__ import annotations
@@ -31,6 +32,24 @@ def lesson_of(solution: nbformat.NotebookNode) -> nbformat.NotebookNode:
     return lesson
 
 
+def slide_type(cell: nbformat.NotebookNode) -> str:
+    """Where a cell stands in the slide view (RISE, nbconvert).
+
+    A heading begins a slide, code with its picture a slide below it; what is said of it appears under it.
+    """
+    if cell.cell_type == "code":
+        return "subslide"
+    return "slide" if re.search(r"^##? ", cell.source, re.MULTILINE) else "fragment"
+
+
+def tagged(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook with the tags of the slide view, where it is a lesson; the index is none."""
+    if re.match(r"# \d\d ", notebook.cells[0].source):
+        for cell in notebook.cells:
+            cell.metadata["slideshow"] = nbformat.from_dict({"slide_type": slide_type(cell)})
+    return notebook
+
+
 def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The notebook without anything that differs from run to run or from machine to machine."""
     notebook.metadata = nbformat.from_dict(
@@ -48,7 +67,7 @@ def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
                 output.metadata = nbformat.from_dict({})
             # Without a running kernel a widget's id points nowhere; the text beside it stays.
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
-    return notebook
+    return tagged(notebook)
 
 
 def run(notebook: nbformat.NotebookNode, folder: pathlib.Path) -> nbformat.NotebookNode:
@@ -69,6 +88,7 @@ def main() -> int:
     """Make or check the lessons named, or all of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare only; exit 1 where a lesson is stale")
+    parser.add_argument("--tags", action="store_true", help="give the tags of the slide view, and run nothing")
     parser.add_argument("names", nargs="*", help="lessons, as in 01-one-update; all by default")
     arguments = parser.parse_args()
     stale = []
@@ -80,6 +100,10 @@ def main() -> int:
         if arguments.check:
             if not target.exists() or sources(nbformat.read(target, as_version=4)) != sources(lesson):
                 stale.append(path.stem)
+            continue
+        if arguments.tags:
+            for place in (path, target):
+                nbformat.write(tagged(nbformat.read(place, as_version=4)), place)
             continue
         print(path.stem, flush=True)
         nbformat.write(run(solution, path.parent), path)
