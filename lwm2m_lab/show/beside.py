@@ -23,6 +23,8 @@ __all__ = ["SideBySide", "side_by_side"]
 
 #: Messages of an update that are lines of their own.
 MOST = 2_000
+#: Messages of an update that are looked at, the first ones: a slider over more is not moved with purpose.
+MOST_LOOKED_AT = 50_000
 #: Lines of a ladder that are shown at a time, and milliseconds between two of them while it plays.
 LINES, PACE = 14, 400
 #: Who asks, by colour: the server, the device, anybody else.
@@ -67,12 +69,14 @@ class Side:
         if not capture.updates.shape[0]:
             raise BadInput(f"{capture.name} shows no firmware update; a run or a capture of one is expected")
         device = str(capture.update(0).endpoint)
-        every = rungs(capture, endpoint=device, collapse=False, logs=False)
+        moments = Moments(capture, device)
+        last = int(moments.frames[:MOST_LOOKED_AT][-1])
+        every = rungs(capture, endpoint=device, last=last, collapse=False, logs=False)
         ends = {end for one in every for end in (one.source, one.destination)}
         requests = _requests(capture)
         asked = [one for one in every if one.kind != "again" and one.frame in requests]
-        lines = every if len(every) <= MOST else rungs(capture, endpoint=device, logs=False)
-        return cls(capture.name, lines, asked, requests, sorted(ends, key=rank), device, Moments(capture, device))
+        lines = every if len(every) <= MOST else rungs(capture, endpoint=device, last=last, logs=False)
+        return cls(capture.name, lines, asked, requests, sorted(ends, key=rank), device, moments)
 
     def by(self, time: float) -> tuple[list[Rung], collections.Counter[str], str]:
         """The last lines up to a time, how often each has asked, and the State seen last."""

@@ -21,6 +21,8 @@ __all__ = ["BlockExplorer", "block_explorer"]
 
 #: Bytes of a payload that are written out; the largest block there is.
 MOST_WRITTEN = 1024
+#: Bodies that can be chosen from: a list of more is not read.
+MOST_BODIES = 1_000
 #: Bytes of the payload in the table of the fields, which the written-out one stands below.
 IN_TABLE = 4
 
@@ -67,9 +69,11 @@ class BlockExplorer:
         numbers = capture.transfers["transfer"].tolist()
         if transfer is not None and transfer not in numbers:
             raise BadInput(f"{capture.name} has no transfer {transfer!r}; 0 to {numbers[-1]} are expected")
+        first = 0 if transfer is None else transfer
+        listed = [*numbers[:MOST_BODIES], *([first] if first >= MOST_BODIES else [])]
         style = {"description_width": "6em"}
         self.transfer = widgets.Dropdown(
-            options=[(self._name_of(number), number) for number in numbers], value=transfer or 0, description="body",
+            options=[(self._name_of(number), number) for number in listed], value=first, description="body",
             style=style, layout=widgets.Layout(width="auto"),
         )  # fmt: skip
         self.cursor = widgets.IntSlider(
@@ -98,7 +102,8 @@ class BlockExplorer:
     def notation(self) -> str:
         """The block as RFC 7959 writes it: ``1:4/1/1024`` is Block1, number 4, more to come, 1024 bytes."""
         one = self._blocks
-        return f"{one.kind[0][-1]}:{one.num[0]}/{int(one.more[0])}/{one.size[0]}"
+        size = one.size[0] if one.size[0] > 0 else "reserved"
+        return f"{one.kind[0][-1]}:{one.num[0]}/{int(one.more[0])}/{size}"
 
     def press(self, name: str) -> None:
         """What a button does: ``"previous"`` or ``"next"``."""

@@ -9,7 +9,8 @@ import pytest
 import lwm2m_lab as lab
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.show.blocks import hex_html
-from tests.peers import Session
+from lwm2m_lab.wire.coap import Message
+from tests.peers import SERVER, Session
 
 
 def bits_of(pane: str, name: str) -> list[str]:
@@ -71,6 +72,27 @@ def test_a_block_without_an_answer() -> None:
     explorer = lab.show.block_explorer(session.capture())
     assert explorer.answer.value == "<p>No answer was seen.</p>"
     assert "not answered" in explorer.status.value
+
+
+def test_a_block_of_the_reserved_size_is_shown_as_one() -> None:
+    """SZX 7 has no size; what is wrong with the option stands beside its bits."""
+    session = Session("register")
+    options = ((11, b"5"), (11, b"0"), (11, b"0"), (12, b"\x2a"), (27, b"\x0f"))
+    session.say(SERVER, session.device, Message("CON", "0.03", 7, b"t", options, bytes(16)))
+    explorer = lab.show.block_explorer(session.capture())
+    assert explorer.notation == "1:0/1/reserved"
+    assert bits_of(explorer.request.value, "SZX") == ["111"]
+    assert "block size exponent 7 is reserved" in explorer.request.value
+
+
+def test_many_bodies_are_not_all_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first ones, and the one that is asked for."""
+    monkeypatch.setattr("lwm2m_lab.show.blocks.MOST_BODIES", 1)
+    link, device = lab.Link(outages=[(0.75, 9)]), lab.DeviceOptions(forget_after=5)
+    run = lab.push(size=8000, link=link, device=device, seed=1)
+    assert [number for _, number in lab.show.block_explorer(run).transfer.options] == [0]
+    asked = lab.show.block_explorer(run, transfer=1)
+    assert ([number for _, number in asked.transfer.options], asked.cursor.max) == ([0, 1], 7)
 
 
 def test_nothing_of_a_body_is_obeyed() -> None:
