@@ -38,6 +38,7 @@ def add(commands: Any) -> None:
     option("--retry-after", type=float, metavar="S", help="seconds until each (10)")
     option("--time-limit", type=float, metavar="S", help="of a download, and of an installation (600)")
     option("--deadline", type=float, metavar="S", help="of a whole update")
+    option("--fault", action="append", default=[], metavar="NAME", help="what it does wrong; 'list' lists the faults")
     option("--pcap", metavar="OUT", help="write what passed its socket at the end (pcapng)")
 
 
@@ -47,8 +48,13 @@ _PASSED = ("strategy", "block_size", "retries", "retry_after", "time_limit", "de
 
 def _run(options: argparse.Namespace) -> int:
     """Serve; with an image, update whoever has registered."""
+    from lwm2m_lab.live.server_faults import all_server_faults
     from lwm2m_lab.live.serving import Server
 
+    if "list" in options.fault:
+        for one in all_server_faults().values():
+            print(f"{one.name:<30} {', '.join(one.rules):<8} {one.about}")
+        return 0
     if options.pcap:
         check_folder(options.pcap)
     server = Server(
@@ -88,7 +94,8 @@ def _server_options(options: argparse.Namespace) -> ServerOptions:
 
     from lwm2m_lab.live.serving import PATIENT
 
-    return replace(PATIENT, **{name: getattr(options, name) for name in _PASSED if getattr(options, name) is not None})
+    given = {name: getattr(options, name) for name in _PASSED if getattr(options, name) is not None}
+    return replace(PATIENT, **given, faults=tuple(options.fault))
 
 
 def _tell(what: str, one: Registration) -> None:

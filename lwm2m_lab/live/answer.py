@@ -43,7 +43,8 @@ class Answer:
     def of(cls, response: aiocoap.Message, path: str, payload: bytes | None = None) -> Answer:
         """An answer of aiocoap's, with another body if it came in blocks."""
         body = response.payload if payload is None else payload
-        return cls(text_of(response.code), body, response.opt.content_format, path)
+        content_format = response.opt.content_format
+        return cls(text_of(response.code), body, None if content_format is None else int(content_format), path)
 
     @property
     def is_success(self) -> bool:

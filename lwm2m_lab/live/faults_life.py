@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import aiocoap
+from aiocoap.numbers.codes import Code
 from aiocoap.pipe import Pipe
 
-from lwm2m_lab.live.blockwise import Block1Receiver, Verdict
+from lwm2m_lab.live.blockwise import Block1Receiver, Verdict, szx_of
 from lwm2m_lab.live.client import LwM2MClient
 from lwm2m_lab.live.endpoint import Address, Endpoint
 from lwm2m_lab.live.faults import fault
@@ -259,6 +260,19 @@ class AnswersBlocksSeparately(_Slow):
     """Each block is acknowledged empty, and answered in a message of its own: legal, and more than some can bear."""
 
     seconds = 1.0
+
+
+@fault("refuses-large-blocks")
+class RefusesLargeBlocks(LwM2MClient):
+    """Blocks of more than 256 bytes are refused with 4.13 and the size that is taken: legal (RFC 7959, 2.9.3)."""
+
+    async def render_to_pipe(self, pipe: Pipe) -> None:
+        block = pipe.request.opt.block1
+        if block is None or block.size_exponent <= szx_of(256):
+            await super().render_to_pipe(pipe)
+            return
+        refusal = aiocoap.Message(code=Code.REQUEST_ENTITY_TOO_LARGE, block1=(0, False, szx_of(256)))
+        pipe.add_response(refusal, is_last=True)
 
 
 @fault("swallows-repeated-blocks", "M15")

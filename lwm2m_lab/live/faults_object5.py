@@ -119,6 +119,14 @@ class BorrowsResults(Updater):
         return shown | ({5: 12} if shown[5] == UpdateResult.UPDATE_FAILED else {})
 
 
+@fault("empties-uri-after-download")
+class EmptiesUriAfterDownload(Updater):
+    """Package URI is empty once the package is there: legal, and some servers take it for a reset (A10)."""
+
+    def values(self) -> dict[int, Value]:
+        return super().values() | ({1: ""} if self.machine.state == State.DOWNLOADED else {})
+
+
 # ---------------------------------------------------------------- states
 
 

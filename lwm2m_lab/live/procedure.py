@@ -18,11 +18,12 @@ from lwm2m_lab.live.image import FirmwareImage
 from lwm2m_lab.live.report import Outcome, Report
 from lwm2m_lab.live.requests import NoAnswer, Requester
 from lwm2m_lab.live.server import Server
+from lwm2m_lab.live.server_faults import build
 from lwm2m_lab.live.server_options import ServerOptions
 from lwm2m_lab.live.strategies import LAB, Reading, Seen
 from lwm2m_lab.spec.objects import State, UpdateResult
 
-__all__ = ["Report", "ServerOptions", "update_device"]
+__all__ = ["Procedure", "Report", "ServerOptions", "update_device"]
 
 #: Delivery Method, ``/5/0/9``, of a device to which nothing can be pushed.
 PULL_ONLY = "0"
@@ -46,8 +47,10 @@ async def update_device(
     Report
         Also for an update that fails or that nobody answers; an update that goes wrong is a result, not an error.
     """
-    client = Client(server, requester, endpoint, block_size=options.block_size, answer_within=options.answer_within)
-    procedure = _Procedure(Errand(client, image, options, uri, progress), auto=auto)
+    client = build(Client, options.faults)(
+        server, requester, endpoint, block_size=options.block_size, answer_within=options.answer_within
+    )
+    procedure = build(Procedure, options.faults)(Errand(client, image, options, uri, progress), auto=auto)
     try:
         async with asyncio.timeout(options.deadline):
             return await procedure.run()
@@ -61,7 +64,7 @@ async def update_device(
         await client.close()
 
 
-class _Procedure:
+class Procedure:
     """One update under way."""
 
     def __init__(self, errand: Errand, *, auto: bool = False) -> None:
@@ -94,20 +97,29 @@ class _Procedure:
     async def run(self) -> Report:
         """The whole procedure, from the first registration to the report."""
         await self._meet()
-        self.seen = replace(self.seen, before=await persist(self.errand, self._look_before))
-        await deliver(self.errand)
+        self.seen = replace(self.seen, before=await persist(self.errand, self.look_before))
+        await self.deliver()
         await self._await_download()
         look = functools.partial(self._look, firmware=self.looks_often)
         self.seen = replace(self.seen, downloaded=await persist(self.errand, look))
         # What was seen so far says nothing of what the Execute brings.
         self.client.seen.clear()
-        await execute(self.errand)
+        await self.execute()
         await self._await_installation()
         return self._conclude()
 
+    async def deliver(self) -> None:
+        """Bring the package to the device."""
+        await deliver(self.errand)
+
+    async def execute(self) -> None:
+        """Start the installation."""
+        await execute(self.errand)
+
     # ---------------------------------------------------------------- looking
 
-    async def _look_before(self) -> Reading:
+    async def look_before(self) -> Reading:
+        """What is there before the delivery, and how the device takes one."""
         firmware = await self.client.value(FIRMWARE_VERSION)
         delivery = await self.client.value("/5/0/9")
         if self.auto and delivery != PULL_ONLY:

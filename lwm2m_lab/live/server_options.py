@@ -7,6 +7,7 @@ from typing import Literal
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.blockwise import szx_of
+from lwm2m_lab.live.server_faults import server_fault_named
 from lwm2m_lab.live.strategies import Judge, Strategy, strategy_named
 
 __all__ = ["ServerOptions"]
@@ -42,6 +43,8 @@ class ServerOptions:
         Seconds that a device has for its answer once it has acknowledged a request (EXCHANGE_LIFETIME).
     deadline : float or None
         Seconds after which the whole update is given up.
+    faults : tuple of str
+        What the server or its repository does wrong, by name (`lwm2m_lab.live.server_faults`).
 
     Raises
     ------
@@ -65,6 +68,7 @@ class ServerOptions:
     retry_after: float = 60.0
     answer_within: float = 247.0
     deadline: float | None = None
+    faults: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         szx_of(self.block_size)
@@ -81,6 +85,8 @@ class ServerOptions:
         if self.retries not in range(1001):
             raise BadInput(f"retries is {self.retries!r}; a whole number from 0 to 1000 is expected")
         strategy_named(self.strategy)
+        for one in self.faults:
+            server_fault_named(one)
 
     @property
     def decides(self) -> Strategy:

@@ -30,6 +30,7 @@ from lwm2m_lab.live.requests import Requester, Timers, cancel, end_loop, path_of
 from lwm2m_lab.live.run import capture_of
 from lwm2m_lab.live.secure import Sessions, need_dtls
 from lwm2m_lab.live.server import Server as Registrar
+from lwm2m_lab.live.server_faults import build
 from lwm2m_lab.live.server_options import ServerOptions
 from lwm2m_lab.live.web_repository import WebRepository
 from lwm2m_lab.trace.capture import Capture
@@ -122,13 +123,13 @@ class Server:
         self.options, self._timers, self._told = options or PATIENT, timers or Timers(), told
         self.files = ImageFolder(images) if isinstance(images, str | os.PathLike) else images or {}
         self._bind, self._http, self._credentials = bind, http, credentials
-        self._registrar = Registrar(allowed=endpoints, limits=limits, told=self._heard)
-        self._repository = Repository(self.files, block_size=self.options.block_size)
+        self._registrar = build(Registrar, self.options.faults)(allowed=endpoints, limits=limits, told=self._heard)
+        self._repository = build(Repository, self.options.faults)(self.files, block_size=self.options.block_size)
         self._network = LoopbackNetwork(most=MOST_SIGHTINGS)
         self._news = threading.Condition()
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
-        self._endpoint = Endpoint()
+        self._endpoint = build(Endpoint, self.options.faults)()
         self._web: WebRepository | None = None
 
     # ---------------------------------------------------------------- its life

@@ -21,6 +21,7 @@ import aiocoap
 
 from lwm2m_lab.live.client import Happening, LwM2MClient
 from lwm2m_lab.live.credentials import Credentials
+from lwm2m_lab.live.endpoint import Endpoint
 from lwm2m_lab.live.image import FirmwareImage
 from lwm2m_lab.live.network import Address, Network, Sighting
 from lwm2m_lab.live.options import DeviceOptions
@@ -30,6 +31,7 @@ from lwm2m_lab.live.repository import Repository
 from lwm2m_lab.live.requests import Requester, Timers, cancel, end_loop
 from lwm2m_lab.live.secure import Sessions
 from lwm2m_lab.live.server import Server
+from lwm2m_lab.live.server_faults import build
 from lwm2m_lab.live.server_options import ServerOptions
 
 __all__ = ["Addresses", "Ended", "World", "run_blocking", "unless_dead"]
@@ -85,13 +87,14 @@ class World:
     async def _serve(self, site: Any, bind: Address) -> aiocoap.Context:
         """A socket that waits for the device."""
         sessions = None if self.credentials is None else Sessions(self.credentials, opens=False)
-        return await self.network.context(site, side="server", bind=bind, sessions=sessions)
+        endpoint = build(Endpoint, self.server.faults)()
+        return await self.network.context(site, side="server", bind=bind, endpoint=endpoint, sessions=sessions)
 
     async def live(self) -> Ended:
         """Let the update happen; an error in the device ends the world and comes out here."""
-        server, repository = (
-            Server(),
-            Repository(self.files, block_size=self.server.block_size, progress=self.progress, etags=self.etags),
+        server = build(Server, self.server.faults)()
+        repository = build(Repository, self.server.faults)(
+            self.files, block_size=self.server.block_size, progress=self.progress, etags=self.etags
         )
         if self.replaced is not None:
             seconds, files = self.replaced
