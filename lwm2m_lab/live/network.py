@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import ipaddress
 import logging
 import random
@@ -25,6 +26,7 @@ from lwm2m_lab.live.clock import SimulatedLoop
 from lwm2m_lab.live.endpoint import Endpoint, OuterTransport
 from lwm2m_lab.live.link import Link
 from lwm2m_lab.live.secure import Sessions
+from lwm2m_lab.live.tcptap import Segment, TcpTap
 
 __all__ = ["LoopbackNetwork", "Network", "Side", "Sighting", "SimulatedNetwork"]
 
@@ -61,6 +63,8 @@ class Sighting:
         What UDP carried.
     note : str or None
         What became of it on the way, where it was lost or duplicated.
+    segment : Segment or None
+        The header of a TCP segment; None for a datagram.
     """
 
     time_ns: int
@@ -69,6 +73,7 @@ class Sighting:
     destination: Address
     payload: bytes
     note: str | None = None
+    segment: Segment | None = None
 
 
 class Network(Protocol):
@@ -337,6 +342,13 @@ class _TappedLoop(asyncio.SelectorEventLoop):
         )
         return transport, protocol
 
+    async def create_connection(self, protocol_factory: Any, *where: Any, **options: Any) -> Any:
+        """Open a real TCP connection whose bytes are also noted; on this side only devices do."""
+        inner = protocol_factory()
+        see = functools.partial(self.network.see, "device")
+        transport, _ = await super().create_connection(lambda: TcpTap(inner, see), *where, **options)
+        return transport, inner
+
 
 class LoopbackNetwork:
     """Real UDP sockets on this machine, tapped; needs no privilege.
@@ -379,9 +391,11 @@ class LoopbackNetwork:
                 "a free port of an address of this machine is expected"
             ) from None
 
-    def see(self, side: Side, source: Address, destination: Address, payload: bytes) -> None:
-        """Write down one datagram, with the time of day."""
-        self.sightings.append(Sighting(time.time_ns(), side, source, destination, payload))
+    def see(
+        self, side: Side, source: Address, destination: Address, payload: bytes, segment: Segment | None = None
+    ) -> None:
+        """Write down one datagram, or segment, with the time of day."""
+        self.sightings.append(Sighting(time.time_ns(), side, source, destination, payload, None, segment))
         if self._most is not None and len(self.sightings) > self._most:
             # By halves, so that the list is not shifted for each datagram.
             del self.sightings[: self._most // 2]

@@ -20,7 +20,7 @@ from lwm2m_lab.live.world import Ended
 from lwm2m_lab.trace.capture import Capture
 from lwm2m_lab.wire import read_columns
 from lwm2m_lab.wire.keyring import PreSharedKeys
-from lwm2m_lab.wire.packets import udp_packet
+from lwm2m_lab.wire.packets import tcp_packet, udp_packet
 from lwm2m_lab.wire.pcap import Interface
 from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes, with_key_log
 
@@ -143,4 +143,9 @@ def _pcapng(sightings: Iterable[Sighting], sides: Sequence[str]) -> bytes:
 
 def _packet(seen: Sighting, interface: int) -> Packet:
     """A sighting as a packet of the file."""
-    return Packet(seen.time_ns, udp_packet(seen.source, seen.destination, seen.payload), interface, seen.note)
+    ends = seen.source, seen.destination
+    one = seen.segment
+    if one is not None:
+        numbers = one.sequence, one.acknowledged
+        return Packet(seen.time_ns, tcp_packet(*ends, *numbers, one.flags, seen.payload), interface, seen.note)
+    return Packet(seen.time_ns, udp_packet(*ends, seen.payload), interface, seen.note)

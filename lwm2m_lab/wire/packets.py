@@ -6,6 +6,7 @@ at a time.
 
 from __future__ import annotations
 
+import functools
 import struct
 from dataclasses import dataclass, field
 
@@ -25,6 +26,7 @@ __all__ = [
     "behind_extensions",
     "checksum",
     "other_packets",
+    "tcp_packet",
     "udp_datagrams",
     "udp_packet",
 ]
@@ -35,7 +37,7 @@ Mask = NDArray[np.bool_]
 
 _IPV4, _IPV6 = 0x0800, 0x86DD
 _VLAN = (0x8100, 0x88A8, 0x9100)
-_UDP, _FRAGMENT = 17, 44
+_TCP, _UDP, _FRAGMENT = 6, 17, 44
 #: IPv6 extension headers that carry their length: hop-by-hop, routing, destination options, and the rarer ones.
 _EXTENSIONS = np.array([0, 43, 60, 135, 139, 140], np.uint8)
 #: Fragments kept for want of the others; more at once is no network but an attack.
@@ -340,18 +342,47 @@ def udp_packet(source: tuple[str, int], destination: tuple[str, int], payload: b
     >>> udp_packet(("192.0.2.1", 5683), ("192.0.2.2", 5683), b"x")[:2].hex()
     '4500'
     """
+    udp = struct.pack("!HHHH", source[1], destination[1], 8 + len(payload), 0) + payload
+    # A sum of 0 is sent as all ones: 0 means "no checksum" (RFC 768).
+    total = _pseudo_checksum(source, destination, _UDP, udp) or 0xFFFF
+    return _ip_packet(source, destination, _UDP, udp[:6] + total.to_bytes(2, "big") + udp[8:])
+
+
+def tcp_packet(
+    source: tuple[str, int], destination: tuple[str, int], sequence: int, acknowledged: int, flags: int, payload: bytes
+) -> bytes:
+    """An IP packet (link type 101) around a TCP segment, its checksums right.
+
+    Examples
+    --------
+    >>> len(tcp_packet(("192.0.2.1", 5683), ("192.0.2.2", 5683), 0, 0, 2, b""))
+    40
+    """
+    numbers = sequence % 2**32, acknowledged % 2**32
+    tcp = struct.pack("!HHIIBBHHH", source[1], destination[1], *numbers, 5 << 4, flags, 0xFFFF, 0, 0) + payload
+    total = _pseudo_checksum(source, destination, _TCP, tcp)
+    return _ip_packet(source, destination, _TCP, tcp[:16] + total.to_bytes(2, "big") + tcp[18:])
+
+
+@functools.lru_cache(maxsize=1024)
+def _packed(host: str) -> bytes:
     import ipaddress
 
-    sender, receiver = ipaddress.ip_address(source[0]), ipaddress.ip_address(destination[0])
-    length = 8 + len(payload)
-    udp = struct.pack("!HHHH", source[1], destination[1], length, 0) + payload
-    pseudo = sender.packed + receiver.packed + struct.pack("!IHH", length, 0, _UDP)
-    # A sum of 0 is sent as all ones: 0 means "no checksum" (RFC 768).
-    udp = udp[:6] + (checksum(pseudo + udp) or 0xFFFF).to_bytes(2, "big") + udp[8:]
-    if sender.version == 6:
-        return struct.pack("!IHBB", 0x60000000, length, _UDP, 64) + sender.packed + receiver.packed + udp
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + length, 0, 0x4000, 64, _UDP, 0) + sender.packed + receiver.packed
-    return head[:10] + checksum(head).to_bytes(2, "big") + head[12:] + udp
+    return ipaddress.ip_address(host).packed
+
+
+def _pseudo_checksum(source: tuple[str, int], destination: tuple[str, int], protocol: int, content: bytes) -> int:
+    pseudo = _packed(source[0]) + _packed(destination[0]) + struct.pack("!IHH", len(content), 0, protocol)
+    return checksum(pseudo + content)
+
+
+def _ip_packet(source: tuple[str, int], destination: tuple[str, int], protocol: int, content: bytes) -> bytes:
+    """The content behind an IPv4 or IPv6 header."""
+    hosts = _packed(source[0]) + _packed(destination[0])
+    if len(hosts) > 8:
+        return struct.pack("!IHBB", 0x60000000, len(content), protocol, 64) + hosts + content
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(content), 0, 0x4000, 64, protocol, 0) + hosts
+    return head[:10] + checksum(head).to_bytes(2, "big") + head[12:] + content
 
 
 def checksum(data: bytes) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import pathlib
+import subprocess
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -237,3 +239,29 @@ def test_nothing_leaves_by_another_scheme() -> None:
     secure = Requester(None, TIMERS, "coaps")  # type: ignore[arg-type]
     message = secure.message(aiocoap.GET, to="coaps://127.0.0.1/x")
     assert message.unresolved_remote == "127.0.0.1:5684"
+
+
+def test_the_capture_has_the_pull_over_tcp(tmp_path: pathlib.Path, tshark: str) -> None:
+    """The tap writes the connection down as segments: the analysis puts the image together, tshark finds the same."""
+    managed = Managed(free_ports(1)[0])
+
+    async def script(bench: Bench) -> Any:
+        async with serving(managed, "coap+tcp", Flaky()) as root:
+            return await downloaded(bench, f"{root}/fw.bin")
+
+    with lab.Device(server=managed.uri, timers=TIMERS) as device:
+        assert managed.serve(script) == ("2/0", "2.1.0")
+        device.stop(deregister=False)
+        capture = device.capture()
+    update = capture.update(0)
+    assert (update.image_sha256, update.block_sizes) == (IMAGE.sha256, (1024,))
+    path = tmp_path / "pull.pcapng"
+    capture.save(path)
+    port = capture.tcp_messages["dst"].iloc[0].rpartition(":")[2]
+    command = [tshark, "-r", str(path), "-d", f"tcp.port=={port},coap", "-o", "tcp.check_checksum:TRUE", "-T", "fields"]
+    asked = [*command, "-Y", "coap.code == 1 && tcp", "-e", "frame.number"]
+    theirs = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    ours = capture.tcp_messages
+    assert [int(frame) for frame in theirs] == [*ours.loc[ours["code"] == "0.01", "frame"]]
+    wrong = [*command, "-Y", "tcp.checksum.status == 0 || tcp.analysis.flags", "-e", "frame.number"]
+    assert subprocess.run(wrong, capture_output=True, text=True, check=True, timeout=60).stdout == ""
