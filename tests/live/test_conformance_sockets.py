@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import sys
+import time
 
 import pytest
 
@@ -13,6 +14,7 @@ from lwm2m_lab.live.conformance import Pace
 from lwm2m_lab.live.network import free_ports
 from lwm2m_lab.live.requests import Timers
 from lwm2m_lab.spec.rules import VERSIONS
+from lwm2m_lab.wire.coap import Message, encode
 from tests.live.test_conformance import NOT_FOR, verdicts
 
 
@@ -28,6 +30,8 @@ def test_a_device_by_the_book_passes_on_real_sockets_too(version: str) -> None:
 
 #: All but a few that wait for seconds.
 MOST = ["int-65*", "int-75*", "int-77*", "int-78*", "cancel*", "re[ps]*", "push*", "severity", "resume-same"]
+#: A registration by hand.
+REGISTER = ((11, b"rd"), (12, b"\x28"), (15, b"lwm2m=1.1"), (15, b"ep=urn:dev:mute"))
 QUICK = Pace(timers=Timers(ack_timeout=0.2, max_retransmit=2), patience=0.5, time_limit=6.0)
 
 
@@ -96,3 +100,17 @@ def test_a_process_that_never_registers_is_ended_too() -> None:
     """The wait has an end, and the process goes with it."""
     with pytest.raises(LabError, match="no device registered at coap://127.0.0.1"):
         lab.conformance(start=[sys.executable, "-c", "import time; time.sleep(60)", "{server}"], wait=0.5)
+
+
+def test_a_device_that_is_gone_is_not_waited_for_in_every_case() -> None:
+    """It registers and never answers: two cases wait, the others say so."""
+    register = encode(Message("CON", "0.02", 1, options=REGISTER, payload=b"</5/0>"))
+    script = "import socket,sys,time;s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM);"
+    script += f"s.sendto({register!r},('127.0.0.1',int(sys.argv[1].rpartition(':')[2])));time.sleep(60)"
+    began = time.perf_counter()
+    result = lab.conformance(start=[sys.executable, "-c", script, "{server}"], pace=QUICK, wait=30)
+    assert time.perf_counter() - began < 20
+    assert {one.verdict for one in result.results} == {"INCONCLUSIVE"}
+    assert result.case("int-652").sentence.startswith("the device does not answer: ")
+    assert result.case("int-755").sentence == "nobody answers any more, so it was not tried"
+    assert not result.conforms

@@ -260,6 +260,11 @@ class CaseResult:
     psk: PreSharedKeys | None = field(default=None, repr=False, compare=False)
 
     @property
+    def is_unanswered(self) -> bool:
+        """Whether the case could not be begun because nobody answered."""
+        return self.verdict == Verdict.INCONCLUSIVE and not self.steps and not self.awaits
+
+    @property
     def capture(self) -> Capture:
         """What passed the bench's sockets, as any capture: it can be explained, charted and saved."""
         return capture_of(self.sightings, name=self.case.id, side="server", psk=self.psk)

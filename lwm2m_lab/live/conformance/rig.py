@@ -14,9 +14,10 @@ from lwm2m_lab.live.client import LwM2MClient
 from lwm2m_lab.live.conformance.images import Images
 from lwm2m_lab.live.conformance.line import Files, Line
 from lwm2m_lab.live.conformance.process import started
-from lwm2m_lab.live.conformance.records import Case, CaseResult
-from lwm2m_lab.live.conformance.running import run_case
-from lwm2m_lab.live.conformance.station import BenchServer, Declared, Station
+from lwm2m_lab.live.conformance.records import Case, CaseResult, Verdict
+from lwm2m_lab.live.conformance.registering import BenchServer, Declared
+from lwm2m_lab.live.conformance.running import run_case, unanswered
+from lwm2m_lab.live.conformance.station import Station
 from lwm2m_lab.live.conformance.webfiles import serving
 from lwm2m_lab.live.credentials import Credentials
 from lwm2m_lab.live.experiment import SIMULATED
@@ -220,7 +221,7 @@ async def _with_whoever(
     wait: float,
     told: Callable[[CaseResult], None],
 ) -> tuple[str, Declared, list[CaseResult]]:
-    results = []
+    results: list[CaseResult] = []
     async with contextlib.AsyncExitStack() as stack:
         station_of = await stack.enter_async_context(bench.open())
         if start is not None:
@@ -237,7 +238,16 @@ async def _with_whoever(
         for case in cases:
             # In place: the network goes on writing to it.
             bench.network.sightings[:] = [] if psk is None else _handshakes(bench.network.sightings)
-            result = replace(await run_case(case, station), sightings=tuple(bench.network.sightings), psk=psk)
-            told(result)
-            results.append(result)
+            if _is_gone(results):
+                result = unanswered(case, "nobody answers any more, so it was not tried")
+            else:
+                result = await run_case(case, station)
+            results.append(replace(result, sightings=tuple(bench.network.sightings), psk=psk))
+            told(results[-1])
     return name, bench.site.declared[name], results
+
+
+def _is_gone(results: Sequence[CaseResult]) -> bool:
+    """Whether the device has answered nothing in two cases: each further one would wait in vain for minutes."""
+    last = [one for one in results if one.verdict != Verdict.NOT_APPLICABLE][-2:]
+    return len(last) == 2 and all(one.is_unanswered for one in last)

@@ -23,7 +23,7 @@ from lwm2m_lab.live.requests import NoAnswer
 from lwm2m_lab.spec.objects import State
 from lwm2m_lab.spec.rules import VERSIONS
 
-__all__ = ["run_case"]
+__all__ = ["run_case", "unanswered"]
 
 _LACKING = {
     "push": "the device takes no push (/5/0/9)",
@@ -38,7 +38,7 @@ async def run_case(case: Case, station: Station) -> CaseResult:
     try:
         result = await _run(case, station)
     except NoAnswer as error:
-        result = CaseResult(case=case, verdict=Verdict.INCONCLUSIVE, sentence=f"the device does not answer: {error}")
+        result = unanswered(case, f"the device does not answer: {error}")
     finally:
         station.stop_observing()
     return replace(result, duration_s=round(station.now - began, 3))
@@ -56,6 +56,12 @@ async def _run(case: Case, station: Station) -> CaseResult:
     if case.prepared and case.prepared not in station.prepared:
         return _awaiting(case, PREPARATIONS[case.prepared])
     return await _take_steps(case, station)
+
+
+def unanswered(case: Case, why: str) -> CaseResult:
+    """A case that could not be begun, since nobody answers."""
+    open_ = Verdict.INCONCLUSIVE
+    return CaseResult(case=case, verdict=open_, sentence=why, as_printed=_letter(case, open_))
 
 
 def _not_applicable(case: Case, why: str) -> CaseResult:

@@ -11,65 +11,23 @@ from typing import Any
 import aiocoap
 import aiocoap.error
 from aiocoap.numbers.codes import Code
-from aiocoap.pipe import Pipe
 
 from lwm2m_lab.live.blockwise import szx_of
 from lwm2m_lab.live.conformance.images import Images
 from lwm2m_lab.live.conformance.line import Files, Line
 from lwm2m_lab.live.conformance.records import Came, Status
+from lwm2m_lab.live.conformance.registering import BenchServer, Declared, value_text
 from lwm2m_lab.live.object5 import PROTOCOLS
-from lwm2m_lab.live.requests import NoAnswer, Requester, path_of, text_of
-from lwm2m_lab.live.server import Registration, Server
+from lwm2m_lab.live.requests import NoAnswer, Requester, text_of
+from lwm2m_lab.live.server import Registration
 from lwm2m_lab.live.tree import LINK_FORMAT, OCTET_STREAM, TEXT
-from lwm2m_lab.spec.objects import OBJECT_VERSION_OF_LWM2M
 from lwm2m_lab.wire import links, values
 from lwm2m_lab.wire.coap import CONTENT_FORMAT, OBSERVE, decode
 
-__all__ = ["BenchServer", "Declared", "Station"]
+__all__ = ["RESULT", "STATE", "Station"]
 
 STATE, RESULT = "/5/0/3", "/5/0/5"
 _PATHS = (STATE, RESULT)
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """What a device said of itself when it registered.
-
-    Attributes
-    ----------
-    lwm2m, object_version : str
-        The object version is that of Object 5, declared or the one that belongs to the LwM2M version.
-    """
-
-    lwm2m: str
-    object_version: str
-
-
-class BenchServer(Server):
-    """An LwM2M server that keeps what registrations declare, and says when there is one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.declared: dict[str, Declared] = {}
-        self.news: Callable[[], None] = lambda: None
-
-    async def render_to_pipe(self, pipe: Pipe) -> None:
-        """Answer one request of a device."""
-        request = pipe.request
-        if path_of(request) == "/rd" and request.code == Code.POST:
-            query = dict(item.partition("=")[::2] for item in request.opt.uri_query)
-            self.declared[query.get("ep", "")] = _declared(query.get("lwm2m", "1.0"), request.payload)
-        await super().render_to_pipe(pipe)
-        self.news()
-
-
-def _declared(lwm2m: str, payload: bytes) -> Declared:
-    versions = dict(OBJECT_VERSION_OF_LWM2M.get(lwm2m, {}))
-    with contextlib.suppress(links.NoLinkFormat):
-        for link in links.parse_links(payload):
-            if link.target == "/5" and "ver" in link.attributes:
-                versions[5] = link.attributes["ver"]
-    return Declared(lwm2m, versions.get(5, "1.0"))
 
 
 @dataclass
@@ -270,7 +228,9 @@ class Station:
     async def read(self, path: str) -> str | None:
         """A resource as text; None where the device refuses, or says what nobody understands."""
         response = await self.ask(Code.GET, path)
-        return _single(response.payload, response.opt.content_format, path) if response.code.is_successful() else None
+        return (
+            value_text(response.payload, response.opt.content_format, path) if response.code.is_successful() else None
+        )
 
     async def read_many(self, path: str) -> dict[str, int | None]:
         """Every number at and below a path, None for what is none; empty where the device refuses."""
@@ -367,7 +327,7 @@ class Station:
             # A Read has one answer: its copy, where the request came twice, is an old one.
             del self._watched[message.token]
         form = message.values(CONTENT_FORMAT)
-        value = _single(message.payload, int.from_bytes(form[0], "big") if form else None, path)
+        value = value_text(message.payload, int.from_bytes(form[0], "big") if form else None, path)
         if path == STATE and number and not self.watches:
             self.facts.add(f"notified State {value}")
         self._take(path, None if value is None else values.as_integer(value))
@@ -415,12 +375,3 @@ class Station:
             if not request.observation.cancelled:
                 request.observation.cancel()
         self._observing.clear()
-
-
-def _single(payload: bytes, content_format: int | None, path: str) -> str | None:
-    """The one value of a payload as text."""
-    try:
-        entries = values.decode(payload, content_format=content_format, path=path)
-    except values.Undecodable:
-        return None
-    return values.as_text(entries[0].value) if len(entries) == 1 else None
