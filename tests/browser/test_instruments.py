@@ -80,3 +80,24 @@ def test_other_versions_are_compared(page: Page, lab_url: str, lessons_folder: p
     panel.get_by_role("button", name="1.2").nth(1).click()
     panel.get_by_text("automatic upgrade in 2 Downloaded").wait_for(timeout=LONG)
     redrawn(page, panel.locator("img").first, before)
+
+
+def test_a_case_is_concluded_wrong_and_then_right(page: Page, lab_url: str, lessons_folder: pathlib.Path) -> None:
+    """What is missing in words, a hint, and the reasoning once it is right."""
+    panel = panel_of(page, lab_url, lessons_folder, "08-failure-clinic", "case_card(")
+    check = panel.get_by_role("button", name="check")
+    check.click()
+    panel.get_by_text("Still open: which layer, who, outcome, verdict.").wait_for(timeout=LONG)
+    for at, word in enumerate(("Object 5", "repository", "failed", "PASS"), start=1):
+        panel.locator("select").nth(at).select_option(label=word)
+    frames = panel.locator("input[type=text]")
+    frames.fill("16")
+    frames.press("Enter")
+    check.click()
+    panel.get_by_text("Among the frames is missing: the message in which somebody refuses.").wait_for(timeout=LONG)
+    panel.get_by_role("button", name="hint").click()
+    panel.get_by_text("Hint 1 of 3: Which port does the device speak to").wait_for(timeout=LONG)
+    frames.fill("23")
+    frames.press("Enter")
+    check.click()
+    panel.get_by_text("clears the parser and the firewall at once").wait_for(timeout=LONG)
