@@ -90,6 +90,23 @@ def test_explain_in_words_and_as_json(capsys: pytest.CaptureFixture[str]) -> Non
     assert "those there are of " in capsys.readouterr().err
 
 
+def test_a_log_is_laid_beside_what_is_explained(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its clock in words, its lines beside the frames that say why; a log that cannot be read is status 2."""
+    log, page = tmp_path / "device.log", tmp_path / "report.html"
+    log.write_text("[00:00:00.300,000] <inf> fota: begins\n[00:00:00.500,000] <err> fota: <b>crc</b>\n")
+    bad = str(path_of("anjay-push-badcrc"))
+    assert main(["explain", bad, "--log", str(log)]) == 0
+    told = capsys.readouterr().out
+    assert "log device.log: 2 lines" in told
+    assert "device.log at 0.500 s, beside frame 55: <err> fota: <b>crc</b>" in told
+    assert main(["report", bad, "--log", str(log), "-o", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "Lines of the logs beside these messages: 1 of 2" in text
+    assert "&lt;b&gt;crc&lt;/b&gt;" in text
+    assert "<b>crc</b>" not in text
+    assert main(["explain", bad, "--log", str(tmp_path / "none.log")]) == 2
+
+
 def test_every_command_that_reads_a_file_takes_a_part_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     """From, to and endpoint; what cannot be selected is bad input."""
     assert main(["messages", GOOD, "--from", "frame:10", "--to", "frame:19"]) == 0

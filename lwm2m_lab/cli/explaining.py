@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import lwm2m_lab
-from lwm2m_lab.cli.shared import add_file_command, read_capture, warn
+from lwm2m_lab.cli.shared import add_file_command, add_log_option, read_capture, warn
 from lwm2m_lab.errors import BadInput
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def add(commands: Any) -> None:
     explain.add_argument("--json", action="store_true", help="as JSON, for scripts")
     explain.add_argument("--all", action="store_true", help="with --json: the findings that pass, too")
     explain.add_argument("--image", metavar="FILE", help="compare the image of each update with this file")
+    add_log_option(explain)
     explain.add_argument("--save-images", metavar="DIR", help="write the image of each update into this folder")
 
 

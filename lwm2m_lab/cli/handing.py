@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from lwm2m_lab.cli.shared import add_file_command, read_capture
+from lwm2m_lab.cli.shared import add_file_command, add_log_option, read_capture
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.files import check_folder, text_beside
 
@@ -17,6 +17,7 @@ def add(commands: Any) -> None:
     """The commands of this module."""
     report = add_file_command(commands, "report", "one HTML page: what happened and why, with the evidence", _report)
     report.add_argument("-o", "--out", metavar="HTML", required=True, help="the page to write; it needs no network")
+    add_log_option(report)
     annotate = add_file_command(commands, "annotate", "the capture with the findings as packet comments", _annotate)
     annotate.add_argument("out", metavar="OUT", help="the pcapng to write; Wireshark shows its comments")
     export = add_file_command(commands, "export", "the tables as CSV, JSON or Parquet", _export)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
 
 __all__ = [
-    "BAD_INPUT", "Parser", "add_command", "add_credentials", "add_file_command", "credentials", "keys", "ports",
-    "read_capture", "selects", "source", "warn",
+    "BAD_INPUT", "Parser", "add_command", "add_credentials", "add_file_command", "add_log_option", "credentials",
+    "keys", "ports", "read_capture", "selects", "source", "warn",
 ]  # fmt: skip
 
 BAD_INPUT = 2
@@ -55,6 +55,12 @@ def add_credentials(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--psk-file", metavar="FILE", help="lines ID:HEX for coaps, mode 600; without it the variable LWM2M_LAB_PSK"
     )
+
+
+def add_log_option(command: argparse.ArgumentParser) -> None:
+    """Logs that are laid beside the capture."""
+    what = "a device's or server's log, laid beside the messages; may be given again"
+    command.add_argument("--log", action="append", default=[], metavar="FILE", help=what)
 
 
 def credentials(options: argparse.Namespace) -> Credentials | None:
@@ -98,6 +104,8 @@ def read_capture(options: argparse.Namespace) -> Capture:
     else:
         capture = read(options.file, ports=ports(options), **keys(options))
     warn(capture.notes)
+    for log in getattr(options, "log", ()):
+        capture = capture.with_log(log)
     return capture.select(endpoint=options.endpoint, since=options.since, until=options.until)
 
 

@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from lwm2m_lab.trace.findings import Finding
     from lwm2m_lab.trace.updates import Update
 
-__all__ = ["decisive_frames", "messages_around"]
+__all__ = ["decisive_frames", "log_lines", "messages_around"]
 
 #: Messages of the ladder; the table has these and their neighbours.
 MOST = 36
 NEIGHBOURS = 2
+#: Lines of logs beside the messages of one update.
+MOST_LINES = 200
 _TELLING = ("/5/0/3", "/5/0/5", "/3/0/3", "/5/0/7")
 
 
@@ -100,6 +102,26 @@ def messages_around(update: Update, evidence: Sequence[int], *, prefix: str) -> 
     kinds = ("number", "number", "code", "code", "short", "code", "code", "number", "code")
     caption = f"The decisive messages, marked, and their neighbours: {len(shown)} of {len(frames)}"
     return table(caption, heads, rows, kinds=kinds), set(shown)
+
+
+def log_lines(update: Update, frames: set[int], *, prefix: str) -> str:
+    """The lines of the logs that were laid beside the capture, each beside the frame that is nearest; these frames."""
+    if not update.capture.logs:
+        return ""
+    lines = update.capture.log
+    near = lines[lines["frame"].isin(frames)]
+    rows = [
+        Row(
+            [
+                Cell(f'<a href="#{prefix}{frame}">{frame}</a>'), f"{time:.3f} s", source, str(line),
+                Cell(escaped(text), "code"),
+            ]
+        )
+        for time, text, source, line, frame in near.head(MOST_LINES).itertuples(index=False)
+    ]  # fmt: skip
+    caption = f"Lines of the logs beside these messages: {len(rows)} of {len(lines)}"
+    heads, kinds = ("frame", "time", "log", "line", "text"), ("number", "number", "short", "number", "code")
+    return table(caption, heads, rows, kinds=kinds)
 
 
 def _cells(update: Update, row: int) -> list[str | Cell]:

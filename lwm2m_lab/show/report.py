@@ -12,7 +12,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import lwm2m_lab
-from lwm2m_lab.show.evidence import decisive_frames, messages_around
+from lwm2m_lab.show.evidence import decisive_frames, log_lines, messages_around
 from lwm2m_lab.show.page import Cell, Row, escaped, facts_table, picture, signed, table, whole_page
 from lwm2m_lab.show.style import svg_text
 from lwm2m_lab.spec.objects import State, UpdateResult
@@ -153,6 +153,7 @@ def _update(explanation: Explanation, number: int, update: Update) -> Iterator[s
     yield from _transfers(update)
     yield "<h3>Messages around the evidence</h3>"
     yield messages
+    yield log_lines(update, anchored, prefix=f"u{number}f")
     yield "</section>"
 
 
@@ -322,6 +323,7 @@ def _origin(explanation: Explanation) -> Iterator[str]:
         ("CoAP messages", f"{columns.rows:,}"),
         ("encrypted records", f"{capture.encrypted_records:,}"),
         ("selection", capture.selection or "the whole capture"),
+        *(("log", str(log)) for log in capture.logs),
     ]
     if columns.rows:
         first, last = (_utc(int(time)) for time in (columns["time"].min(), columns["time"].max()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,9 @@ from lwm2m_lab.trace.updates import Update
 from lwm2m_lab.wire.text import printable
 
 __all__ = ["Explanation", "as_json", "explain"]
+
+#: Lines of logs that are told of one update.
+MOST_LOGGED = 12
 
 
 @dataclass(frozen=True)
@@ -124,12 +128,15 @@ class Explanation:
         if capture.encrypted_records:
             lines.append(f"encrypted: {capture.encrypted_records} records")
         lines += [f"note: {note}" for note in capture.notes]
+        lines += map(str, capture.logs)
         if not self.updates:
             lines.append(self._nothing())
         for update in self.updates:
+            chain = self.chain(update)
             lines += ["", sentence_of(update)]
             lines += [f"  {line}" for line in facts_of(update)]
-            lines += [f"  {'   ' * depth}{'-> ' if depth else ''}{finding}" for depth, finding in self.chain(update)]
+            lines += [f"  {'   ' * depth}{'-> ' if depth else ''}{finding}" for depth, finding in chain]
+            lines += [f"  {line}" for line in _logged(update, [finding for _, finding in chain])]
         return "\n".join(printable(line) for line in lines)
 
     def __repr__(self) -> str:
@@ -147,6 +154,19 @@ class Explanation:
             sentences = f"<p><b>{html.escape(self._nothing())}</b></p>"
         chains = [link for update in self.updates for link in self.chain(update)]
         return f"<p>{text}</p>{sentences}{_findings_html(chains)}"
+
+
+def _logged(update: Update, findings: list[Finding]) -> Iterator[str]:
+    """Lines of the logs that stand beside the frames which the findings, or the outcome, name."""
+    if not update.capture.logs:
+        return
+    frames = {update.shown_by, *(frame for one in findings for frame in one.frames[:6])}
+    table = update.capture.log
+    near = table[table["frame"].isin(frames)]
+    for time, text, source, _, frame in near.head(MOST_LOGGED).itertuples(index=False):
+        yield f"{source} at {time:.3f} s, beside frame {frame}: {text}"
+    if len(near) > MOST_LOGGED:
+        yield f"and {len(near) - MOST_LOGGED} more lines of logs beside these frames"
 
 
 def _closed(capture: Capture) -> str:
