@@ -34,6 +34,8 @@ __all__ = [
 ]
 
 
+#: Seconds, with the parameters of RFC 7252, 4.8.2.
+EXCHANGE_LIFETIME = 247.0
 #: Port of coaps where a URI names none (RFC 7252, 6.2).
 COAPS_PORT = 5684
 
@@ -137,6 +139,8 @@ class Requester:
     async def send(self, message: aiocoap.Message) -> aiocoap.Message:
         """Send a request and wait for its answer, retransmissions included; as long over TCP, which does those itself.
 
+        An answer that was promised by an empty acknowledgement is waited for by another EXCHANGE_LIFETIME.
+
         Raises
         ------
         NoAnswer
@@ -146,7 +150,9 @@ class Requester:
         """
         request = self.context.request(message, handle_blockwise=False)
         try:
-            async with asyncio.timeout(self.timers.give_up_after if self.scheme == "coap+tcp" else None):
+            # Over UDP a request that was acknowledged is sent no more, and its answer may never come (RFC 7252, 4.2).
+            acknowledged = 0.0 if self.scheme == "coap+tcp" else EXCHANGE_LIFETIME
+            async with asyncio.timeout(self.timers.give_up_after + acknowledged):
                 return await request.response
         except (aiocoap.error.ResolutionError, socket.gaierror) as error:
             raise UnknownHost(f"the host of {message.get_request_uri()} has no address") from error

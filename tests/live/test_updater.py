@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import pathlib
 from typing import Any
@@ -465,3 +466,20 @@ def test_a_state_file_without_its_package_is_refused(tmp_path: pathlib.Path) -> 
     package.write_bytes(b"something else")
     with pytest.raises(BadInput, match="the package beside it is another one"):
         StateFile(path).load(DeviceOptions())
+
+
+def test_a_repository_that_acknowledges_and_never_answers() -> None:
+    """The device does not wait for ever: the connection counts as lost."""
+
+    async def script(bench: Bench) -> tuple[str, bool]:
+        async def never(_: object) -> None:
+            await asyncio.sleep(10**6)
+
+        bench.repository.render_to_pipe = never  # type: ignore[method-assign]
+        assert await bench.write("/5/0/1", "coap://192.0.2.3/fw/a") == "2.04"
+        await bench.sleep(200)
+        waits = await bench.read("/5/0/3") == "1"
+        await bench.sleep(400)
+        return await bench.status(), waits
+
+    assert converse(script, files={"/fw/a": b"x"}, resume_attempts=0) == ("0/4", True)
