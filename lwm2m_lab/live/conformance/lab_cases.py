@@ -8,17 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lwm2m_lab.live.conformance.acting import (
-    Await,
-    Deliver,
-    Execute,
-    Push,
-    Read,
-    Reset,
-    SpeakAgain,
-    Write,
-    WriteUri,
-)
+from lwm2m_lab.live.conformance.acting import Execute, Read, Reset, Write
+from lwm2m_lab.live.conformance.delivering import Await, Deliver, Push, SpeakAgain, WriteUri
 from lwm2m_lab.live.conformance.expecting import (
     answer,
     any_answer,

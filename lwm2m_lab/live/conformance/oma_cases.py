@@ -8,20 +8,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lwm2m_lab.live.conformance.acting import (
-    Attributes,
-    Await,
-    Deliver,
-    Execute,
-    Look,
-    Observe,
-    Push,
-    Read,
-    ReadObject,
-    Reboot,
-    Reset,
-    WriteUri,
-)
+from lwm2m_lab.live.conformance.acting import Attributes, Execute, Look, Observe, Read, ReadObject, Reboot, Reset
+from lwm2m_lab.live.conformance.delivering import Await, Deliver, Push, WriteUri
 from lwm2m_lab.live.conformance.expecting import (
     answer,
     any_answer,
