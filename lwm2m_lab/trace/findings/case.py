@@ -102,15 +102,29 @@ class Case:
         return self._window(self.capture.of("registrations", self.update.endpoint))
 
     @functools.cached_property
+    def registers(self) -> Rows:
+        """Registers among them."""
+        return self._window(self.all_registers)
+
+    @functools.cached_property
+    def all_registers(self) -> Rows:
+        """Registers of the endpoint in the whole capture."""
+        return self.capture.of("registrations", self.update.endpoint).where(operation="register")
+
+    @functools.cached_property
     def again(self) -> Rows:
         """Registers after the first accepted Execute of Update: the device came back."""
-        registers = self.registrations.where(operation="register")
-        return registers.after(self.installs.first("frame", np.inf))
+        return self.registers.after(self.installs.first("frame", np.inf))
 
     @functools.cached_property
     def executes(self) -> Rows:
         """Executes on the endpoint from the first Write on."""
         return self._window(self.capture.of("executes", self.update.endpoint))
+
+    @functools.cached_property
+    def update_executes(self) -> Rows:
+        """Executes of Update among them."""
+        return self.executes.where(path="/5/0/2")
 
     @functools.cached_property
     def installs(self) -> Rows:
@@ -146,7 +160,7 @@ class Case:
     @functools.cached_property
     def object_versions(self) -> tuple[tuple[str, ...], bool]:
         """Versions of Object 5 that the endpoint may have, and whether it declared its own."""
-        registers = self.capture.of("registrations", self.update.endpoint).where(operation="register", declared=True)
+        registers = self.all_registers.where(declared=True)
         said = registers.last("object5_version")
         return ((said,), True) if said in ("1.0", "1.1", "1.2") else (("1.0", "1.1", "1.2"), False)
 

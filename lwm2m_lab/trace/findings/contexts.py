@@ -80,7 +80,7 @@ def resumed_elsewhere(case: Case) -> Iterator[Conclusion]:
     before = np.maximum.accumulate(np.where(num >= 0, np.arange(len(num)), -1))[:-1]
     pause = asked.time[1:] - asked.response_time[before] > _BREAK
     moved = asked["_src"][1:] != asked["_src"][before]
-    boots = case.registrations.where(operation="register").frame
+    boots = case.registers.frame
     booted = np.searchsorted(boots, asked.frame[1:]) > np.searchsorted(boots, asked.frame[before])
     wanted = np.maximum(asked.request_block2_num, 0)
     for at in (np.nonzero((pause | moved | booted) & (wanted[1:] > 0) & (before >= 0))[0] + 1).tolist():

@@ -49,7 +49,7 @@ def result_forgotten(case: Case) -> Iterator[Conclusion]:
 @rule("F4", "no success before the installation", clause="LwM2M E.6.1; Object 5, resource 5, value 1")
 def success_before_execute(case: Case) -> Iterator[Conclusion]:
     """Result 1 says that the new firmware was installed; at the end of a download nothing is."""
-    first, results = case.executes.where(path="/5/0/2").first("frame"), case.values(RESULT)
+    first, results = case.update_executes.first("frame"), case.values(RESULT)
     until = np.inf if first is None else first
     fresh = results.before(until).where(value=1).first("frame") if case.before(RESULT) != 1 else None
     ready = case.values(STATE).before(until).where(value=2).last("frame")
@@ -108,7 +108,7 @@ def result_overwritten(case: Case) -> Iterator[Conclusion]:
     results = case.values(RESULT)
     errors = results.where(value=ERRORS)
     old = case.before(RESULT)
-    registers = case.registrations.where(operation="register").frame
+    registers = case.registers.frame
     for frame, value in errors.each("frame", "value"):
         later = results.after(frame)
         changed = later[later.value != value]
@@ -290,8 +290,8 @@ def old_numbering(case: Case) -> Iterator[Conclusion]:
     states = case.own_values(STATE)
     if not len(states) or case.earlier:
         return
-    begin, executed = case.update.frames[0], case.executes.where(path="/5/0/2").first("frame", np.inf)
-    registered = case.capture.of("registrations", case.update.endpoint).where(operation="register").first("frame")
+    begin, executed = case.update.frames[0], case.update_executes.first("frame", np.inf)
+    registered = case.all_registers.first("frame")
     first = states.before(begin)
     fresh = registered is not None and first.first("value") == 1 and registered < first.first("frame")
     early = states.after(begin).before(executed).where(value=3)

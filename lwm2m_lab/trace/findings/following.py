@@ -98,18 +98,16 @@ def _items(case: Case) -> list[tuple[int, int, Any]]:
     """Requests (0), sightings (1) and registrations (2) in the order of the file; first what was last seen before the
     update, and what has happened since then."""
     begin = case.update.frames[0]
-    own = case.history.where(path=(STATE, RESULT))
-    earlier = own.before(begin)
-    seen = [earlier.where(path=STATE)[-1:], earlier.where(path=RESULT)[-1:]]
+    seen = [case.history_of(path).before(begin)[-1:] for path in (STATE, RESULT)]
     start = min([begin, *(frame for one in seen for frame in one.frame.tolist())])
     if case.earlier and case.earlier[-1].frames[0] >= start:
         # Nothing was seen since an earlier update: what it has left behind is not known.
         seen, start = [], begin
-    seen.append(own.between(begin, case.update.until))
+    seen.append(case.timeline.where(path=(STATE, RESULT)))
     columns = ("frame", "path", "value", "how")
     items: list[tuple[int, int, Any]] = [(frame, 1, tuple(what)) for one in seen for frame, *what in one.each(*columns)]
     items += [(frame, 0, (event, accepted)) for frame, event, accepted in _requests(case, start)]
-    registers = case.capture.of("registrations", case.update.endpoint).where(operation="register").frame
+    registers = case.all_registers.frame
     items += [(frame, 2, None) for frame in registers.tolist() if start <= frame < case.update.until]
     return sorted(items, key=lambda item: item[:2])
 

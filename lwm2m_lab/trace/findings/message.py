@@ -45,7 +45,7 @@ def message_id_reused(case: Case) -> Iterator[Conclusion]:
     one, other = one[same], other[same]
     gap = seen.time[other] - seen.time[one]
     soon = gap < np.where(seen.type[one] == CON, EXCHANGE_LIFETIME, NON_LIFETIME)
-    boots = case.registrations.where(operation="register").frame
+    boots = case.registers.frame
     for earlier, later, after in sorted(zip(one[soon].tolist(), other[soon].tolist(), gap[soon].tolist(), strict=True)):
         rebooted = (boots > seen.frame[earlier]) & (boots <= seen.frame[later])
         because = " (it registered again in between, and seems to count from the same number after a boot)"

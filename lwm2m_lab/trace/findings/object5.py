@@ -48,7 +48,7 @@ def transitions(case: Case) -> Iterator[Conclusion]:
 def execute_in_downloaded(case: Case) -> Iterator[Conclusion]:
     """An Execute outside State 2 is answered 4.05; one that is accepted must be explained by State 2."""
     broken = _requests(case, Event.UPDATE)
-    executes = case.executes.where(path="/5/0/2")
+    executes = case.update_executes
     for one in broken:
         yield (
             Verdict.FAIL,
@@ -86,7 +86,7 @@ def cancel_while_updating(case: Case) -> Iterator[Conclusion]:
             yield Verdict.PASS, f"the Cancel in frame {frame} was refused with {code} in State 3", [frame]
             continue
         later = case.values(STATE).after(frame)
-        again = len(case.executes.where(path="/5/0/2").after(frame).before(later.first("frame", 0))) > 0
+        again = len(case.update_executes.after(frame).before(later.first("frame", 0))) > 0
         if later.first("value") == State.UPDATING and not again:
             yield (
                 Verdict.FAIL,

@@ -110,7 +110,7 @@ def unknown_token(case: Case) -> Iterator[Conclusion]:
     if not told.size:
         return
     asked = _registrations(case)
-    registers = case.capture.of("registrations", case.update.endpoint).where(operation="register")
+    registers = case.all_registers
     registered: int = registers.first("frame", 1 << 62)
     strange = told[~np.isin(seen.token[told], asked["_token"]) & (seen.frame[told] > registered)]
     answer = seen.answer[strange]

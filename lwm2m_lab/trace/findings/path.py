@@ -37,7 +37,7 @@ def address_changed(case: Case) -> Iterator[Conclusion]:
     own = np.nonzero(seen.rows.sender & (seen.dst == server[0]))[0]
     moves = own[1:][np.diff(seen.src[own]) != 0] if own.size else own
     installed = case.installs.first("frame", np.inf)
-    boots = set(case.registrations.where(operation="register").frame.tolist())
+    boots = set(case.registers.frame.tolist())
     addresses = case.capture.columns.categories["src"]
     for at in moves.tolist()[:16]:
         last = int(own[np.searchsorted(own, at) - 1])

@@ -89,7 +89,7 @@ def never_came_back(case: Case) -> Iterator[Conclusion]:
 )
 def executed_twice(case: Case) -> Iterator[Conclusion]:
     """The answer was lost in the reset, the copy of the Execute finds a device that has forgotten the first one."""
-    registers = case.registrations.where(operation="register").frame
+    registers = case.registers.frame
     posts: NDArray[np.bool_] = (case.messages["_code"] == 2) & ~case.messages.sender
     asked = case.messages[posts].where(uri_path=("/5/0/2", "/3/0/4"))
     firsts: dict[tuple[int, str, str], tuple[int, float]] = {}
@@ -125,7 +125,7 @@ def of_another_version(case: Case) -> Iterator[Conclusion]:
     """A device that shows what came later offers more than it declares. The update is not judged."""
     versions, declared = case.object_versions
     shown = _later_than(case, "1.0" if not declared else versions[0])
-    registers = case.capture.of("registrations", case.update.endpoint).where(operation="register")
+    registers = case.all_registers
     assumed = registers.last("object5_version")
     for frame, what, since in shown:
         if declared:
@@ -187,7 +187,7 @@ def declared_version(case: Case) -> Iterator[Conclusion]:
 @rule("G2", "a Register names a version of LwM2M", clause="LwM2M registration: lwm2m=", judges_update=False)
 def enabler_version(case: Case) -> Iterator[Conclusion]:
     """What the objects' versions are assumed from where they are not declared."""
-    own = case.capture.of("registrations", case.update.endpoint).where(operation="register").before(case.update.until)
+    own = case.all_registers.before(case.update.until)
     if not len(own):
         return
     said, frame = own.last("lwm2m"), own.last("frame")

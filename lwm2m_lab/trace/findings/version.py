@@ -145,7 +145,7 @@ def version_before_execute(case: Case) -> Iterator[Conclusion]:
         return
     moved, states = early[early.value != before], case.values(STATE)
     installed = executed is None and len(states.where(value=3)) > 0
-    registered = case.registrations.where(operation="register")
+    registered = case.registers
     if not len(moved) or installed:
         yield Verdict.PASS, f"/3/0/3 stays {before} until the installation", early.frame[-1:]
     elif executed is None and (len(registered) or not len(states.where(value=2))):
