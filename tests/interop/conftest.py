@@ -111,14 +111,26 @@ class Wakaama:
             self._listener.join()
 
 
-@pytest.fixture
-def wakaama() -> Iterator[Callable[[int], Wakaama]]:
-    """Starts Wakaama's server on a port."""
+def _wakaama_server() -> pathlib.Path:
+    """Where Wakaama's server is, built by the module that brings the client, too."""
     path = pathlib.Path(os.environ.get("LWM2MSERVER", WAKAAMA))
     if not path.exists():
         if os.environ.get("CI"):
             pytest.fail(f"{path} is missing; .ci/run brings it")
         pytest.skip("needs Wakaama's lwm2mserver: npm install --prefix build/peers node-red-contrib-lwm2m")
+    return path
+
+
+@pytest.fixture
+def wakaama_module() -> str:
+    """The folder of the module with Wakaama's client and its proxy."""
+    return str(_wakaama_server().resolve().parents[2])
+
+
+@pytest.fixture
+def wakaama() -> Iterator[Callable[[int], Wakaama]]:
+    """Starts Wakaama's server on a port."""
+    path = _wakaama_server()
     running: list[Wakaama] = []
 
     def start(port: int) -> Wakaama:
