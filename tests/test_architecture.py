@@ -95,3 +95,15 @@ def test_a_command_imports_what_it_needs(command: str, more: tuple[str, ...]) ->
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_reading_a_capture_imports_no_masked_arrays() -> None:
+    """`np.unique` and its kin import `numpy.ma` when first called, which takes longer than reading a small capture."""
+    code = (
+        "import sys, numpy\nfrom lwm2m_lab.trace import samples\nfrom lwm2m_lab.wire import read_columns\n"
+        "from lwm2m_lab.wire.intern import Interner\n"
+        "some = Interner(1)\nsome.codes([numpy.arange(50_000, dtype=numpy.uint64)])\n"
+        "read_columns(samples.path_of('anjay-push-256-ok'))\nprint('numpy.ma' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

@@ -128,7 +128,10 @@ class Interner:
         if 2 * (self.count + more) <= len(self._places):
             return
         self._places = np.full(1 << (4 * (self.count + more)).bit_length(), _EMPTY, np.int64)
-        rest = np.setdiff1d(np.arange(self.count), np.array([*self._collided.values()], np.int64))
+        # Not `np.setdiff1d`: like `np.unique` it imports `numpy.ma`, which takes longer than this table ever will.
+        placed = np.ones(self.count, bool)
+        placed[[*self._collided.values()]] = False
+        rest = np.flatnonzero(placed)
         place = self._first_places(_hashes(self.keys()))[rest]
         for _ in range(MOST_PROBES):
             free = self._places[place] == _EMPTY
