@@ -13,7 +13,7 @@ from lwm2m_lab.live.image import FirmwareImage
 from lwm2m_lab.live.procedure import update_device
 from lwm2m_lab.live.report import Report
 from lwm2m_lab.live.requests import Requester
-from lwm2m_lab.live.server import Server
+from lwm2m_lab.live.server import Registrar
 from lwm2m_lab.live.server_options import ServerOptions
 
 __all__ = ["Campaign", "Progress", "run_campaign"]
@@ -78,7 +78,7 @@ class Campaign:
 
 
 async def run_campaign(
-    server: Server,
+    server: Registrar,
     requester: Requester,
     endpoints: Collection[str],
     image: FirmwareImage,

@@ -18,7 +18,7 @@ from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.registry import Limits
 from lwm2m_lab.live.repository import Repository
 from lwm2m_lab.live.requests import Requester, Timers, cancel
-from lwm2m_lab.live.server import Server
+from lwm2m_lab.live.server import Registrar
 from lwm2m_lab.live.server_faults import build
 from lwm2m_lab.live.server_options import ServerOptions
 from lwm2m_lab.live.serving import Site
@@ -100,7 +100,7 @@ def update_fleet(
     )
 
     async def live() -> Fleet:
-        server = build(Server, chosen.faults)(limits=Limits(registrations=max(10_000, len(devices))))
+        server = build(Registrar, chosen.faults)(limits=Limits(registrations=max(10_000, len(devices))))
         site = Site(server, build(Repository, chosen.faults)({"/fw/a.bin": package.data}))
         context = await network.context(site, side="server", bind=SERVER, endpoint=build(Endpoint, chosen.faults)())
         clients = [

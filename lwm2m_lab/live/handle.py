@@ -20,7 +20,7 @@ from lwm2m_lab.live.answer import Answer
 from lwm2m_lab.live.blockwise import Sending, send_blocks, szx_of
 from lwm2m_lab.live.registry import Registration
 from lwm2m_lab.live.requests import NoAnswer, Requester, cancel
-from lwm2m_lab.live.server import Server
+from lwm2m_lab.live.server import Registrar
 from lwm2m_lab.spec.objects import State, UpdateResult
 from lwm2m_lab.wire import encoding, values
 
@@ -44,7 +44,7 @@ class Client:
 
     Parameters
     ----------
-    server : Server
+    server : Registrar
     requester : Requester
     endpoint : str
     block_size : int
@@ -53,7 +53,7 @@ class Client:
         Seconds for an answer that comes apart from its acknowledgement.
     """
 
-    server: Server
+    server: Registrar
     requester: Requester
     endpoint: str
     block_size: int = 1024

@@ -17,7 +17,7 @@ from lwm2m_lab.live.handle import FIRMWARE_VERSION, PKG_VERSION, BrokenAnswer, C
 from lwm2m_lab.live.image import FirmwareImage
 from lwm2m_lab.live.report import Outcome, Report
 from lwm2m_lab.live.requests import NoAnswer, Requester
-from lwm2m_lab.live.server import Server
+from lwm2m_lab.live.server import Registrar
 from lwm2m_lab.live.server_faults import build
 from lwm2m_lab.live.server_options import ServerOptions
 from lwm2m_lab.live.strategies import LAB, Reading, Seen
@@ -30,7 +30,7 @@ PULL_ONLY = "0"
 
 
 async def update_device(
-    server: Server,
+    server: Registrar,
     requester: Requester,
     endpoint: str,
     image: FirmwareImage,

@@ -17,7 +17,7 @@ from lwm2m_lab.live.requests import path_of, unknown_critical
 from lwm2m_lab.live.tree import Refusal
 from lwm2m_lab.wire import values
 
-__all__ = ["Registration", "Server"]
+__all__ = ["Registrar", "Registration"]
 
 #: Seconds for which a device in queue mode listens after its last message (MAX_TRANSMIT_WAIT, RFC 7252, 4.8.2).
 AWAKE_FOR = 93.0
@@ -25,7 +25,7 @@ AWAKE_FOR = 93.0
 COME_BACK_AFTER = 60
 
 
-class Server:
+class Registrar:
     """An LwM2M server; `site` of an aiocoap context.
 
     Parameters
@@ -38,7 +38,7 @@ class Server:
 
     Examples
     --------
-    >>> server = Server()
+    >>> server = Registrar()
     >>> server.registrations
     {}
     """

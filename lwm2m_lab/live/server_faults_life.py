@@ -18,7 +18,7 @@ from lwm2m_lab.live.image import FirmwareImage
 from lwm2m_lab.live.procedure import Procedure
 from lwm2m_lab.live.registry import Registration
 from lwm2m_lab.live.report import Report
-from lwm2m_lab.live.server import Server
+from lwm2m_lab.live.server import Registrar
 from lwm2m_lab.live.server_faults import server_fault
 from lwm2m_lab.live.strategies import Reading
 from lwm2m_lab.spec.objects import State, UpdateResult
@@ -34,7 +34,7 @@ TWO_MINUTES = 120.0
 
 
 @server_fault("refuses-to-register-again", "G4")
-class RefusesToRegisterAgain(Server):
+class RefusesToRegisterAgain(Registrar):
     """An endpoint that is registered is not let in again after its reboot."""
 
     def answer(self, request: aiocoap.Message) -> aiocoap.Message:
@@ -45,7 +45,7 @@ class RefusesToRegisterAgain(Server):
 
 
 @server_fault("asks-sleeping-devices", "F21")
-class AsksSleepingDevices(Server):
+class AsksSleepingDevices(Registrar):
     """A device in queue mode is asked whether it listens or not."""
 
     async def awake(self, registration: Registration) -> None:

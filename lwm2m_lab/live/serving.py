@@ -29,7 +29,7 @@ from lwm2m_lab.live.repository import Repository
 from lwm2m_lab.live.requests import Requester, Timers, cancel, end_loop, path_of
 from lwm2m_lab.live.run import capture_of
 from lwm2m_lab.live.secure import Sessions, need_dtls
-from lwm2m_lab.live.server import Server as Registrar
+from lwm2m_lab.live.server import Registrar
 from lwm2m_lab.live.server_faults import build
 from lwm2m_lab.live.server_options import ServerOptions
 from lwm2m_lab.live.web_repository import WebRepository

@@ -30,7 +30,7 @@ from lwm2m_lab.live.report import Report
 from lwm2m_lab.live.repository import Repository
 from lwm2m_lab.live.requests import Requester, Timers, cancel, end_loop
 from lwm2m_lab.live.secure import Sessions
-from lwm2m_lab.live.server import Server
+from lwm2m_lab.live.server import Registrar
 from lwm2m_lab.live.server_faults import build
 from lwm2m_lab.live.server_options import ServerOptions
 
@@ -92,7 +92,7 @@ class World:
 
     async def live(self) -> Ended:
         """Let the update happen; an error in the device ends the world and comes out here."""
-        server = build(Server, self.server.faults)()
+        server = build(Registrar, self.server.faults)()
         repository = build(Repository, self.server.faults)(
             self.files, block_size=self.server.block_size, progress=self.progress, etags=self.etags
         )

@@ -37,6 +37,11 @@ FRAME = "import lwm2m_lab as lab\nlab.read(FILE).messages"
 EXPLAIN = "import lwm2m_lab as lab\nstr(lab.explain(lab.read(FILE)))"
 STREAM = "import lwm2m_lab as lab\nfor part in lab.read(FILE, stream=True): pass"
 IMPORTS = "import lwm2m_lab as lab, lwm2m_lab.trace.stream\nlab.read"
+FLEET = """from lwm2m_lab.live.fleet import update_fleet
+from lwm2m_lab.live.image import image
+from lwm2m_lab.live.options import DeviceOptions
+devices = [DeviceOptions(endpoint=f'urn:dev:{number}') for number in range(1000)]
+assert update_fleet(devices, image(size=20_000)).campaign.outcomes == {'succeeded': 1000}"""
 DPKT = """import dpkt, aiocoap
 for _, frame in dpkt.pcap.Reader(open(FILE, 'rb')):
     udp = getattr(getattr(dpkt.ethernet.Ethernet(frame), 'data', None), 'data', None)
@@ -239,8 +244,16 @@ def stream(bench: Bench) -> Iterator[Row]:
     yield Row(name, ours, f"{pace:.2f} x the time of columns, a packet", "the same rate", pace <= 1.2)
 
 
+def fleet(_: Bench) -> Iterator[Row]:
+    """A campaign over 1,000 simulated devices, 20 kB each, 100 at once: one server, one process, simulated time."""
+    ours = python("campaign", FLEET, HERE)
+    race([ours], 1)
+    yield Row("1,000 devices", ours, f"{1000 / ours.median:.0f} devices a second" if ours.seconds else "failed")
+
+
 SECTIONS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "small": small, "middle": middle, "large": large, "stream": stream, "explanation": explanation,
+    "fleet": fleet,
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from lwm2m_lab.live.network import SimulatedNetwork
 from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.repository import Repository
 from lwm2m_lab.live.requests import Requester, Timers, cancel
-from lwm2m_lab.live.server import Server
+from lwm2m_lab.live.server import Registrar
 from lwm2m_lab.live.world import run_blocking
 from lwm2m_lab.wire import values
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 SERVER, DEVICE = ("192.0.2.1", 5683), ("192.0.2.2", 50000)
 
 
-class LoggingServer(Server):
+class LoggingServer(Registrar):
     """An LwM2M server that remembers what devices sent it."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from lwm2m_lab.live.link import Link
 from lwm2m_lab.live.network import SimulatedNetwork
 from lwm2m_lab.live.registry import Limits
 from lwm2m_lab.live.repository import Repository
-from lwm2m_lab.live.server import Server
+from lwm2m_lab.live.server import Registrar
 from lwm2m_lab.live.serving import Site
 from lwm2m_lab.live.world import run_blocking
 from lwm2m_lab.wire.coap import Message, decode, encode
@@ -34,7 +34,7 @@ class Devices(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.loop = SimulatedLoop()
-        self.server = Server(limits=LIMITS, allowed={"a", "b", "c"})
+        self.server = Registrar(limits=LIMITS, allowed={"a", "b", "c"})
         self.model: dict[str, tuple[str, float]] = {}
         self.gone: set[str] = set()
 
@@ -180,7 +180,7 @@ def replies(*datagrams: bytes) -> list[bytes]:
             self.heard.append(data)
 
     async def live() -> list[bytes]:
-        site = Site(Server(), Repository({"/fw/a": b"x"}))
+        site = Site(Registrar(), Repository({"/fw/a": b"x"}))
         context = await network.context(site, side="server", bind=("192.0.2.1", 5683), endpoint=Endpoint())
         peer = Peer()
         peer.heard = []

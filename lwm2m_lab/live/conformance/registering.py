@@ -10,7 +10,7 @@ from aiocoap.numbers.codes import Code
 from aiocoap.pipe import Pipe
 
 from lwm2m_lab.live.requests import path_of
-from lwm2m_lab.live.server import Server
+from lwm2m_lab.live.server import Registrar
 from lwm2m_lab.live.tree import OCTET_STREAM
 from lwm2m_lab.spec.objects import OBJECT_VERSION_OF_LWM2M
 from lwm2m_lab.trace.typed import typed
@@ -33,7 +33,7 @@ class Declared:
     object_version: str
 
 
-class BenchServer(Server):
+class BenchServer(Registrar):
     """An LwM2M server that keeps what registrations declare, and says when there is one."""
 
     def __init__(self) -> None:
