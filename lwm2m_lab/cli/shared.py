@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import os
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
@@ -36,7 +38,7 @@ def add_command(commands: Any, name: str, what: str, run: Callable[..., int]) ->
 
 def add_file_command(commands: Any, name: str, what: str, run: Callable[..., int]) -> argparse.ArgumentParser:
     """A command that reads one capture file."""
-    command = add_command(commands, name, what, run)
+    command = add_command(commands, name, what, functools.partial(_on_one_core, run))
     command.add_argument("file", metavar="FILE", help="a pcap or pcapng file; - reads standard input")
     add = command.add_argument
     add("--port", type=int, action="append", metavar="N", help="a further UDP port that carries CoAP")
@@ -55,6 +57,12 @@ def add_credentials(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--psk-file", metavar="FILE", help="lines ID:HEX for coaps, mode 600; without it the variable LWM2M_LAB_PSK"
     )
+
+
+def _on_one_core(run: Callable[..., int], options: argparse.Namespace) -> int:
+    """Run a command; numpy's linear algebra, which nobody here needs, is not to wait for work on every core."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    return run(options)
 
 
 def add_log_option(command: argparse.ArgumentParser) -> None:
