@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import aiocoap
 
 from lwm2m_lab.live.requests import text_of
-from lwm2m_lab.live.tree import LINK_FORMAT
+from lwm2m_lab.live.tree import LINK_FORMAT, OCTET_STREAM
+from lwm2m_lab.trace.typed import typed
 from lwm2m_lab.wire import links, values
 
 __all__ = ["Answer"]
@@ -30,6 +32,8 @@ class Answer:
     --------
     >>> Answer("2.05", b"1.0.0", 0, "/3/0/3").text
     '1.0.0'
+    >>> Answer("2.05", bytes.fromhex("c10302"), 11542, "/5/0/3").text
+    '2'
     >>> Answer("4.05", b"in State 1", None, "/5/0/2").diagnostic
     'in State 1'
     """
@@ -71,12 +75,18 @@ class Answer:
 
     @property
     def text(self) -> str | None:
-        """The one value as text; None of a refusal, of several values and of a payload that cannot be read."""
+        """The one value as text, by the type of its resource: in TLV a number is bytes.
+
+        None of a refusal, of several values and of a payload that cannot be read.
+        """
         try:
             entries = self.entries
         except values.Undecodable:
             return None
-        return values.as_text(entries[0].value) if len(entries) == 1 else None
+        if len(entries) != 1:
+            return None
+        value, _ = typed(entries[0], bare=self.content_format in (None, OCTET_STREAM))
+        return values.as_text(cast("values.Value", value))
 
     @property
     def links(self) -> tuple[links.Link, ...]:
