@@ -165,6 +165,29 @@ class Devices(RuleBasedStateMachine):
 TestDevices = Devices.TestCase
 TestDevices.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 
+
+def test_thousands_of_beginnings() -> None:
+    """Each sender begins a body and registers under a name of its own; what is kept stays within the limits."""
+    loop, server = SimulatedLoop(), Registrar(limits=Limits(registrations=100, open_bodies=8))
+
+    async def flood() -> set[str]:
+        codes = set()
+        for number in range(3000):
+            first = aiocoap.Message(code=Code.POST, uri_path=("rd",), payload=bytes(16), block1=(0, True, 0))
+            whole = aiocoap.Message(
+                code=Code.POST, uri_path=("rd",), uri_query=("lwm2m=1.1", f"ep={number}"), payload=b"</5/0>"
+            )
+            for message, sender in ((first, "slow"), (whole, "quick")):
+                message.remote = f"{sender} {number}"
+                codes.add(str(server.answer(message).code.dotted))
+        return codes
+
+    assert loop.run_until_complete(flood()) == {"2.31", "2.01", "5.03"}
+    assert (len(server.bodies), len(server.registry.by_endpoint), len(server.registry.by_location)) == (8, 100, 100)
+    assert len(server._heard) == 100
+    loop.close()
+
+
 REGISTER = Message("CON", "0.02", 7, token=b"\7", options=(
     (11, b"rd"), (15, b"lwm2m=1.1"), (15, b"ep=a")), payload=b"</5/0>")  # fmt: skip
 

@@ -67,6 +67,14 @@ def test_a_campaign(server: lab.Server) -> None:
     assert set(updates["image_sha256"]) == {IMAGE.sha256}
 
 
+def test_a_pull_over_http(server: lab.Server) -> None:
+    """The device fetches from the repository's HTTP side what the server names."""
+    with ExitStack() as stack:
+        (device,) = devices(stack, server, lab.DeviceOptions(endpoint="a", **QUICK))
+        report = server.update("a", IMAGE, delivery="pull", uri=f"{server.web_uri}/fw/a.bin")
+        assert (report.outcome, report.delivery, device.firmware_version) == ("succeeded", "pull", "2.1.0")
+
+
 def test_a_device_in_hand(server: lab.Server) -> None:
     """Every operation from the caller's thread; who is not there is said to be so."""
     with ExitStack() as stack:
