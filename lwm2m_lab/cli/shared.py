@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import gc
 import os
 import pathlib
 import sys
@@ -20,6 +21,8 @@ __all__ = [
 ]  # fmt: skip
 
 BAD_INPUT = 2
+#: New objects after which the collector looks for garbage.
+_OBJECTS = 100_000
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,7 +41,7 @@ def add_command(commands: Any, name: str, what: str, run: Callable[..., int]) ->
 
 def add_file_command(commands: Any, name: str, what: str, run: Callable[..., int]) -> argparse.ArgumentParser:
     """A command that reads one capture file."""
-    command = add_command(commands, name, what, functools.partial(_on_one_core, run))
+    command = add_command(commands, name, what, functools.partial(_at_ease, run))
     command.add_argument("file", metavar="FILE", help="a pcap or pcapng file; - reads standard input")
     add = command.add_argument
     add("--port", type=int, action="append", metavar="N", help="a further UDP port that carries CoAP")
@@ -59,10 +62,19 @@ def add_credentials(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _on_one_core(run: Callable[..., int], options: argparse.Namespace) -> int:
-    """Run a command; numpy's linear algebra, which nobody here needs, is not to wait for work on every core."""
+def _at_ease(run: Callable[..., int], options: argparse.Namespace) -> int:
+    """Run a command that reads a file without what costs time and serves nobody here.
+
+    That is numpy's linear algebra, which would wait for work on every core, and the search for garbage after every few
+    hundred objects: what a capture is made of stays until the end.
+    """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    return run(options)
+    thresholds = gc.get_threshold()
+    gc.set_threshold(_OBJECTS)
+    try:
+        return run(options)
+    finally:
+        gc.set_threshold(*thresholds)
 
 
 def add_log_option(command: argparse.ArgumentParser) -> None:
