@@ -1,8 +1,8 @@
 """A world with one device, one server and one repository, run from beginning to end by a plain blocking call.
 
 A notebook's kernel runs a loop already, so a run has a thread and a loop of its own. aiocoap draws message ids, tokens
-and retransmission time-outs from the global `random`: a run seeds it and puts it back, and a lock lets one run at a
-time through a process.
+and retransmission time-outs from the module `random`: a run's thread gets dice of its own there, and a lock lets one run
+at a time through a process.
 """
 
 from __future__ import annotations
@@ -41,6 +41,9 @@ T = TypeVar("T")
 SETTLE = 2.0
 #: A world of many objects makes the cyclic collector cost two thirds of the speed; a run is short and freed whole.
 GC_THRESHOLDS = (100_000, 50, 50)
+
+#: Functions of the module `random` that aiocoap calls.
+DRAWN = ("randint", "uniform")
 
 _one_at_a_time = threading.Lock()
 
@@ -199,12 +202,23 @@ def _cancel_everything(loop: asyncio.AbstractEventLoop) -> None:
 
 @contextlib.contextmanager
 def _reproducible(seed: int) -> Iterator[None]:
-    """Seed the global dice, calm the collector, and put both back."""
-    state, thresholds = random.getstate(), gc.get_threshold()
-    random.seed(seed)
+    """Dice from the seed for this thread, and a calm collector; both as before at the end.
+
+    Other threads throw the dice too, a cluster's worker for one: they are neither heard nor disturbed.
+    """
+    dice, thread, thresholds = random.Random(seed), threading.get_ident(), gc.get_threshold()
+    usual = {name: getattr(random, name) for name in DRAWN}
+
+    def of_this_thread(name: str) -> Callable[..., Any]:
+        ours, theirs = getattr(dice, name), usual[name]
+        return lambda *bounds: (ours if threading.get_ident() == thread else theirs)(*bounds)
+
+    for name in DRAWN:
+        setattr(random, name, of_this_thread(name))
     gc.set_threshold(*GC_THRESHOLDS)
     try:
         yield
     finally:
-        random.setstate(state)
+        for name, function in usual.items():
+            setattr(random, name, function)
         gc.set_threshold(*thresholds)

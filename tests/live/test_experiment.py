@@ -233,8 +233,30 @@ def test_inside_a_running_loop_and_a_thread() -> None:
     assert outcomes == [True] * 3
 
 
+def test_other_threads_may_throw_dice_as_well() -> None:
+    """A thread that draws all the time, as a cluster's worker may: the same seed gives the same bytes."""
+    import random
+    import threading
+
+    link, ended = Link(loss=0.1), threading.Event()
+    expected = push(link=link, seed=5).pcapng(side="both")
+
+    def draw() -> None:
+        while not ended.wait(0.0005):
+            random.uniform(0, 1)
+            random.randint(0, 65535)
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    try:
+        assert push(link=link, seed=5).pcapng(side="both") == expected
+    finally:
+        ended.set()
+        thread.join()
+
+
 def test_the_dice_of_the_caller_are_left_alone() -> None:
-    """aiocoap draws from the global random; a run puts its state back."""
+    """aiocoap draws from the module random; a run leaves its state alone."""
     import random
 
     random.seed(5)
