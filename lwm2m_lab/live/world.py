@@ -1,8 +1,8 @@
 """A world with one device, one server and one repository, run from beginning to end by a plain blocking call.
 
 A notebook's kernel runs a loop already, so a run has a thread and a loop of its own. aiocoap draws message ids, tokens
-and retransmission time-outs from the module `random`: a run's thread gets dice of its own there, and a lock lets one run
-at a time through a process.
+and retransmission time-outs from the module `random`: a run's thread gets dice of its own there, and a lock lets one
+run at a time through a process.
 """
 
 from __future__ import annotations

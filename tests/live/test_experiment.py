@@ -238,8 +238,8 @@ def test_other_threads_may_throw_dice_as_well() -> None:
     import random
     import threading
 
-    link, ended = Link(loss=0.1), threading.Event()
-    expected = push(link=link, seed=5).pcapng(side="both")
+    link, ended = lab.Link(loss=0.1), threading.Event()
+    expected = lab.push(link=link, seed=5).pcapng(side="both")
 
     def draw() -> None:
         while not ended.wait(0.0005):
@@ -249,7 +249,7 @@ def test_other_threads_may_throw_dice_as_well() -> None:
     thread = threading.Thread(target=draw)
     thread.start()
     try:
-        assert push(link=link, seed=5).pcapng(side="both") == expected
+        assert lab.push(link=link, seed=5).pcapng(side="both") == expected
     finally:
         ended.set()
         thread.join()
