@@ -28,8 +28,8 @@ test-browser: $(READY)  ## every lesson and the page without code in a real brow
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/pins.txt --editable '.[test,browser]'
 	$(BIN)/python -m pytest -q tests/browser
 
-notebooks: $(READY)  ## the notebooks alone, strictly
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q -W "ignore::DeprecationWarning" \
+notebooks: $(READY)  ## the notebooks alone, strictly; how slow the machine is must not show as a progress bar
+	TQDM_DISABLE=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q -W "ignore::DeprecationWarning" \
 		-p no:cacheprovider --nbval --nbval-current-env notebooks
 
 lint: $(READY)  ## style, format and types

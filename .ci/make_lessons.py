@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import os
 import pathlib
 import re
 import sys
@@ -72,6 +73,8 @@ def cleaned(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 def run(notebook: nbformat.NotebookNode, folder: pathlib.Path) -> nbformat.NotebookNode:
     """Run all cells, in the folder where a reader would."""
+    # A progress bar, which a slow machine would show, is no part of a lesson.
+    os.environ["TQDM_DISABLE"] = "1"
     client = NotebookClient(
         notebook, timeout=120, resources={"metadata": {"path": str(folder)}}, store_widget_state=False
     )

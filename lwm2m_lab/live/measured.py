@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from lwm2m_lab.trace.radio import RadioModel, radio_use
 from lwm2m_lab.trace.timing import HEADERS
 from lwm2m_lab.wire.coap import Message, decode
 
-__all__ = ["MEASURED", "measure"]
+__all__ = ["MEASURED", "Asked", "blocks_asked", "measure"]
 
 #: The columns of a row, in order.
 MEASURED = (
@@ -95,20 +96,66 @@ def _again(sent: Sequence[Sighting]) -> int:
 
 def _transfer(experiment: Experiment, server: Sequence[Sighting], device: Sequence[Sighting]) -> float:
     """Seconds from the first block's first copy to the last block's answer, at whoever asks; NaN if it never came."""
-    push = experiment.delivery == "push"
-    peer = (experiment.addresses.device if push else experiment.addresses.repository)[0]
-    codes = (_PUT, _POST) if push else (_GET,)
+    asks = _Asks(experiment)
     asked: dict[bytes, Sighting] = {}
     last: tuple[Sighting, Sighting] | None = None
-    for one in server if push else device:
+    for one in server if asks.by_server else device:
         token = one.payload[4 : 4 + (one.payload[0] & 15)]
-        if one.destination[0] == peer and one.payload[1] in codes and (not push or _PACKAGE in one.payload[:40]):
+        if asks.for_block(one):
             asked.setdefault(token, one)
-        elif one.source[0] == peer and one.payload[1] >= _RESPONSE and token in asked:
+        elif one.source[0] == asks.peer and one.payload[1] >= _RESPONSE and token in asked:
             last = asked[token], one
     if last is None or not _is_end(*(decode(one.payload) for one in last)):
         return math.nan
     return (last[1].time_ns - next(iter(asked.values())).time_ns) / 1e9
+
+
+class _Asks:
+    """Who asks for blocks, or sends them, and which datagrams do."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.by_server = experiment.delivery == "push"
+        self.peer = (experiment.addresses.device if self.by_server else experiment.addresses.repository)[0]
+        self._codes = (_PUT, _POST) if self.by_server else (_GET,)
+
+    def for_block(self, seen: Sighting) -> bool:
+        """Whether this datagram carries a block, or asks for one."""
+        is_ours = seen.destination[0] == self.peer and seen.payload[1] in self._codes
+        return is_ours and (not self.by_server or _PACKAGE in seen.payload[:40])
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One copy of a request that carries a block of a push, or asks for one of a pull.
+
+    Attributes
+    ----------
+    time_s : float
+        Since the first one.
+    offset : int
+        Bytes of the image before the block.
+    is_copy : bool
+        Whether it was sent before.
+    """
+
+    time_s: float
+    offset: int
+    is_copy: bool
+
+
+def blocks_asked(experiment: Experiment, ended: Ended) -> list[Asked]:
+    """Every copy of every request for a block, in order of time."""
+    asks, seen = _Asks(experiment), set[bytes]()
+    side = "server" if asks.by_server else "device"
+    requests = [one for one in ended.sightings if one.side == side and len(one.payload) >= 4 and asks.for_block(one)]
+    asked = []
+    for one in requests:
+        message = decode(one.payload)
+        block = message.block1 or message.block2
+        offset = block.num * block.size if block is not None else 0
+        asked.append(Asked((one.time_ns - requests[0].time_ns) / 1e9, offset, one.payload[:4] in seen))
+        seen.add(one.payload[:4])
+    return asked
 
 
 def _is_end(request: Message, answer: Message) -> bool:

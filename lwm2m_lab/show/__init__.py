@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.show.differences import RuleDiff, rule_diff
     from lwm2m_lab.show.exercises import check
     from lwm2m_lab.show.images import ImageExplorer, image_explorer
+    from lwm2m_lab.show.linklab import LinkLab, link_lab
     from lwm2m_lab.show.scene import rungs
     from lwm2m_lab.show.sequence import ladder
     from lwm2m_lab.show.slots import SlotAnimation, slot_animation
@@ -32,6 +33,7 @@ _HOMES = {
     "ImageExplorer": "images",
     "RuleDiff": "differences",
     "SideBySide": "beside",
+    "LinkLab": "linklab",
     "SlotAnimation": "slots",
     "Stepper": "stepping",
     "block_explorer": "blocks",
@@ -44,6 +46,7 @@ _HOMES = {
     "conformance_explorer": "case_explorer",
     "conformance_matrix": "board",
     "ladder": "sequence",
+    "link_lab": "linklab",
     "png_bytes": "style",
     "rule_diff": "differences",
     "rungs": "scene",
@@ -62,6 +65,7 @@ __all__ = [
     "Case",
     "CaseCard",
     "ImageExplorer",
+    "LinkLab",
     "RuleDiff",
     "SideBySide",
     "SlotAnimation",
@@ -76,6 +80,7 @@ __all__ = [
     "conformance_matrix",
     "image_explorer",
     "ladder",
+    "link_lab",
     "png_bytes",
     "rule_diff",
     "rungs",

@@ -10,6 +10,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.show.style import new_figure
@@ -58,7 +59,11 @@ def heatmap(table: SweepTable, x: str, y: str = "", *, value: str = "delivered")
             _write_numbers(ax, grid, value, colours, scale)
     axes[0].set_yticks(range(rows), [_label(one) for one in shown["measured"].index], fontsize=8)
     axes[0].set_ylabel(_named(y))
-    figure.colorbar(picture, ax=list(axes), label=NAMES[value], fraction=0.04)
+    bar = figure.colorbar(picture, ax=list(axes), label=NAMES[value], fraction=0.04)
+    if isinstance(scale, LogNorm):
+        bar.set_ticks(LogLocator(subs=(1, 2, 5)))
+        bar.minorticks_off()
+    bar.formatter = FuncFormatter(lambda number, _: _number(number, value))
     figure.suptitle(_title(table, value, shown), fontsize=10, x=0.01, ha="left")
     return figure
 
@@ -100,7 +105,8 @@ def _number(number: float, value: str) -> str:
 
 
 def _label(value: Any) -> str:
-    words = f"{value:g}" if isinstance(value, float) else str(value)
+    number = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    words = f"{value:g}" if isinstance(value, float) else f"{value:,}" if number else str(value)
     return words if len(words) <= 24 else words[:23] + "…"
 
 
