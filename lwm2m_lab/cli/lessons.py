@@ -15,7 +15,9 @@ def add(commands: Any) -> None:
     lessons = add_command(commands, "notebooks", "open JupyterLab on the lessons", _notebooks)
     lessons.add_argument("--folder", metavar="DIR", help="where the lessons are, or are copied to")
     lessons.add_argument("--no-browser", action="store_true", help="print the address only")
-    app = add_command(commands, "app", "serve the stepper and the trace explorer as a page without code", _app)
+    app = add_command(
+        commands, "app", "serve the stepper, the trace explorer and the link lab as a page without code", _app
+    )
     app.add_argument("--port", type=int, default=8866, metavar="N", help="TCP port on loopback (8866)")
     app.add_argument("--no-browser", action="store_true", help="print the address only")
 

@@ -1,4 +1,4 @@
-"""The instruments as one page without code: the stepper, and any capture explained and under the cursor.
+"""The instruments as one page without code: the stepper, any capture explained and under the cursor, the link lab.
 
 `lwm2m-lab app` serves it with Voilà; in a notebook `lab.show.workbench()` is the same thing in a cell.
 """
@@ -11,6 +11,7 @@ import ipywidgets as widgets
 
 from lwm2m_lab.errors import LabError
 from lwm2m_lab.show.explorer import Explorer
+from lwm2m_lab.show.linklab import LinkLab
 from lwm2m_lab.show.page import escaped
 from lwm2m_lab.show.stepping import Stepper
 from lwm2m_lab.trace.capture import Capture, read
@@ -100,12 +101,13 @@ class Workbench:
     Examples
     --------
     >>> Workbench().panel.titles
-    ('Step', 'Explain')
+    ('Step', 'Explain', 'Link')
     """
 
     def __init__(self) -> None:
-        self.stepper, self.reading = Stepper(), Reading()
-        self.panel = widgets.Tab([self.stepper.panel, self.reading.panel], titles=["Step", "Explain"])
+        self.stepper, self.reading, self.link = Stepper(), Reading(), LinkLab()
+        panels = {"Step": self.stepper.panel, "Explain": self.reading.panel, "Link": self.link.panel}
+        self.panel = widgets.Tab(list(panels.values()), titles=list(panels))
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return self.panel._repr_mimebundle_(**options)
@@ -115,5 +117,5 @@ class Workbench:
 
 
 def workbench() -> Workbench:
-    """The stepper, the trace explorer and their neighbours as one panel; `lwm2m-lab app` serves it as a page."""
+    """The stepper, the trace explorer and the link lab as one panel; `lwm2m-lab app` serves it as a page."""
     return Workbench()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 
 from lwm2m_lab.errors import BadInput
 
-__all__ = ["lesson_source", "open_lessons", "place_lessons"]
+__all__ = ["lesson_source", "open_lessons", "place_lessons", "run_with_us"]
 
 INDEX = "00-index.ipynb"
 
@@ -75,4 +76,21 @@ def open_lessons(*, folder: str | os.PathLike[str] | None = None, browser: bool 
     """Open JupyterLab on the lessons; returns its exit status."""
     place = place_lessons(folder).resolve()
     print(f"Lessons in {place}; JupyterLab prints its address below, Ctrl-C ends it.", flush=True)
-    return subprocess.run(command_for(place, browser=browser), check=False).returncode
+    return run_with_us(command_for(place, browser=browser))
+
+
+def run_with_us(command: list[str]) -> int:
+    """Run a server until it ends, and end it with us: whoever terminates the command means the server, too.
+
+    Returns
+    -------
+    int
+        Its exit status.
+    """
+    with subprocess.Popen(command) as server:
+        before = signal.signal(signal.SIGTERM, lambda *_: server.terminate())
+        try:
+            return server.wait()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+            server.terminate()

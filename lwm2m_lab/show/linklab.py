@@ -75,7 +75,9 @@ class LinkLab:
         self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start"))
         self.progress = widgets.IntProgress(min=0, max=1, description="running", layout=widgets.Layout(display="none"))
         self.stop = widgets.Button(description="stop", icon="stop", layout=widgets.Layout(display="none"))
-        self.again = widgets.Button(description="roll the dice again", icon="refresh")
+        self.again = widgets.Button(
+            description="roll the dice again", icon="refresh", layout=widgets.Layout(width="auto")
+        )
         self.stop.on_click(lambda _: self._end("Stopped."))
         self.again.on_click(lambda _: self._roll())
         self._drawing, self._under_way, self._thread = LinkPicture(), threading.Event(), threading.Thread()
@@ -177,7 +179,7 @@ class LinkLab:
 
 
 def _controls() -> dict[str, widgets.Widget]:
-    style, layout = {"description_width": "8.5em"}, widgets.Layout(width="22em")
+    style, layout = {"description_width": "10em"}, widgets.Layout(width="24em")
     shared: dict[str, Any] = {"style": style, "layout": layout}
     return {
         "delay": widgets.FloatSlider(0.1, min=0, max=5, step=0.05, description="delay one way, s", **shared),

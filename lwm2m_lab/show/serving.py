@@ -6,11 +6,11 @@ import importlib.util
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 
 from lwm2m_lab.errors import BadInput
+from lwm2m_lab.show.lessons import run_with_us
 
 __all__ = ["serve_workbench", "workbench_notebook"]
 
@@ -78,4 +78,4 @@ def serve_workbench(*, port: int = 8866, browser: bool = True) -> int:
         folder = pathlib.Path(made)
         (folder / "workbench.ipynb").write_text(workbench_notebook(), encoding="utf-8")
         print(f"The workbench is at http://127.0.0.1:{port}/ in a moment; Ctrl-C ends it.", flush=True)
-        return subprocess.run(voila_command(folder, port=port, browser=browser), check=False).returncode
+        return run_with_us(voila_command(folder, port=port, browser=browser))

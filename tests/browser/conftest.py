@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.driving import ROOT, blank_copy, jupyter
+from tests.browser.driving import ROOT, Lesson, blank_copy, jupyter
 from tests.conftest import need_tool
 
 if TYPE_CHECKING:
@@ -45,11 +45,8 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture(scope="session")
 def lessons_folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """All lessons, without outputs."""
-    folder = tmp_path_factory.mktemp("lessons")
-    for lesson in LESSONS:
-        blank_copy(lesson, folder)
-    return folder
+    """Where the copies of the lessons lie."""
+    return tmp_path_factory.mktemp("lessons")
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +54,18 @@ def lab_url(lessons_folder: pathlib.Path) -> Iterator[str]:
     """Where JupyterLab listens."""
     with jupyter(lessons_folder) as url:
         yield url
+
+
+@pytest.fixture
+def opened(page: Page, lab_url: str, lessons_folder: pathlib.Path) -> Iterator[Callable[..., Lesson]]:
+    """Opens a lesson by its name, a fresh copy with a kernel of its own, and runs it through."""
+    lessons: list[Lesson] = []
+
+    def ran(name: str, **how: str) -> Lesson:
+        path = blank_copy(ROOT / "notebooks" / f"{name}.ipynb", lessons_folder)
+        lessons.append(Lesson(page, lab_url, path, **how))
+        return lessons[-1].run()
+
+    yield ran
+    for lesson in lessons:
+        lesson.close()

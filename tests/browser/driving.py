@@ -86,12 +86,12 @@ def _setting(folder: pathlib.Path, name: str, values: dict[str, Any]) -> None:
 
 
 def blank_copy(lesson: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
-    """A copy of a lesson without outputs, so that what stands there afterwards is of this run."""
+    """A copy of a lesson without outputs and under a name of its own: what stands there afterwards is of this run."""
     book = json.loads(lesson.read_text(encoding="utf-8"))
     for cell in book["cells"]:
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
-    place = folder / lesson.name
+    place = folder / f"{len(list(folder.glob('*.ipynb')))}-{lesson.name}"
     place.write_text(json.dumps(book), encoding="utf-8")
     return place
 
@@ -126,6 +126,10 @@ class Lesson:
             timeout=LESSON * 1000,
         )
         return self
+
+    def close(self) -> None:
+        """End its kernel."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
 
     def _command(self, name: str) -> None:
         """Start a command of JupyterLab; it is not waited for, since a failing cell would fail it too."""

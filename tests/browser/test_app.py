@@ -47,6 +47,20 @@ def test_the_page_explains_an_uploaded_capture(page: Page, app_url: str, tmp_pat
     page.get_by_text("Not read.").wait_for(timeout=60_000)
 
 
+def test_the_page_has_the_link_lab(page: Page, app_url: str) -> None:
+    """A slider moved by the keyboard runs the update anew."""
+    page.goto(app_url)
+    page.get_by_role("tab", name="Link").click(timeout=90_000)
+    panel = page.locator(".lm-TabPanel-tabContents:visible, .widget-tab-contents:visible").first
+    picture = panel.locator("img:visible").first
+    before = picture.get_attribute("src")
+    panel.locator(".noUi-handle:visible").nth(1).focus()
+    page.keyboard.press("End")
+    page.wait_for_function(
+        "([one, before]) => one.src !== before", arg=[picture.element_handle(), before], timeout=60_000
+    )
+
+
 def _upload(page: Page, path: pathlib.Path) -> None:
     with page.expect_file_chooser() as chooser:
         page.get_by_role("button", name="your own capture").click()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,19 +27,17 @@ def errors(cells: list[dict[str, Any]]) -> list[str]:
 
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda path: path.stem)
-def test_a_lesson_runs_through_in_jupyterlab(
-    page: Page, lab_url: str, lessons_folder: pathlib.Path, lesson: pathlib.Path
-) -> None:
+def test_a_lesson_runs_through_in_jupyterlab(page: Page, opened: Callable[..., Lesson], lesson: pathlib.Path) -> None:
     """No cell fails that was not meant to, none is left out, and nothing is said on standard error."""
-    cells = Lesson(page, lab_url, lessons_folder / lesson.name).run().saved()
+    cells = opened(lesson.stem).saved()
     assert errors(cells) == []
     assert [cell["id"] for cell in cells if cell["execution_count"] is None] == []
     assert [output for cell in cells for output in cell["outputs"] if output.get("name") == "stderr"] == []
 
 
-def test_the_steppers_buttons_step(page: Page, lab_url: str, lessons_folder: pathlib.Path) -> None:
+def test_the_steppers_buttons_step(page: Page, opened: Callable[..., Lesson]) -> None:
     """A press moves the state that stands on the page, and the diagram with it."""
-    lesson = Lesson(page, lab_url, lessons_folder / "02-step-the-state-machine.ipynb").run()
+    lesson = opened("02-step-the-state-machine")
     panel = lesson.holding("steps.panel").locator(".jp-OutputArea")
     panel.get_by_role("button", name="start again").click()
     panel.get_by_text("State 0 Idle").first.wait_for(timeout=60_000)
@@ -55,11 +54,9 @@ def test_the_steppers_buttons_step(page: Page, lab_url: str, lessons_folder: pat
 
 
 @pytest.mark.parametrize("view", ["doc/tree", "notebooks"], ids=["JupyterLab", "Notebook 7"])
-def test_the_trace_explorer_follows_its_slider(
-    page: Page, lab_url: str, lessons_folder: pathlib.Path, view: str
-) -> None:
+def test_the_trace_explorer_follows_its_slider(page: Page, opened: Callable[..., Lesson], view: str) -> None:
     """Dragged, and moved by the arrow keys: the frame, the chart and the bytes change."""
-    lesson = Lesson(page, lab_url, lessons_folder / "07-why-did-it-fail.ipynb", view=view).run()
+    lesson = opened("07-why-did-it-fail", view=view)
     panel = lesson.holding(".explore(").locator(".jp-OutputArea")
     handle = panel.locator(".noUi-handle").first
     handle.scroll_into_view_if_needed()
@@ -81,9 +78,9 @@ def test_the_trace_explorer_follows_its_slider(
     _changed(page, status, dragged)
 
 
-def test_an_exercise_is_answered_wrong_then_right(page: Page, lab_url: str, lessons_folder: pathlib.Path) -> None:
+def test_an_exercise_is_answered_wrong_then_right(page: Page, opened: Callable[..., Lesson]) -> None:
     """Wrong says what is missing, right says why; the wrong type is told what is asked for."""
-    lesson = Lesson(page, lab_url, lessons_folder / "01-one-update.ipynb").run()
+    lesson = opened("01-one-update")
     said = [
         lesson.answer("01-blocks", f'answer = {answer}\nlab.check("01-blocks", answer)')
         for answer in ("...", "'many'", "78", "79")
@@ -94,9 +91,9 @@ def test_an_exercise_is_answered_wrong_then_right(page: Page, lab_url: str, less
     assert said[3].startswith("✓")
 
 
-def test_the_same_widget_twice_and_cells_out_of_order(page: Page, lab_url: str, lessons_folder: pathlib.Path) -> None:
+def test_the_same_widget_twice_and_cells_out_of_order(page: Page, opened: Callable[..., Lesson]) -> None:
     """A kernel that starts anew says which name is missing; the stepper shown in two cells is stepped in both."""
-    lesson = Lesson(page, lab_url, lessons_folder / "02-step-the-state-machine.ipynb").run()
+    lesson = opened("02-step-the-state-machine")
     cell = lesson.cells.last
     cell.locator(".cm-content").click()
     page.keyboard.press("Control+a")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import os
 import pathlib
 import pkgutil
-from typing import Any
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -73,13 +76,13 @@ def test_voila_is_started_on_loopback_alone(monkeypatch: pytest.MonkeyPatch) -> 
     """The command, and the notebook that it is given is there while it runs."""
     seen: list[list[str]] = []
 
-    def run(command: list[str], **_: Any) -> Any:
+    def run(command: list[str]) -> int:
         seen.append(command)
         assert pathlib.Path(command[3]).exists()
-        return type("Done", (), {"returncode": 0})
+        return 0
 
     monkeypatch.setattr(serving.importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(serving.subprocess, "run", run)
+    monkeypatch.setattr(serving, "run_with_us", run)
     assert serving.serve_workbench(port=8867, browser=False) == 0
     assert "--Voila.ip=127.0.0.1" in seen[0]
     assert not pathlib.Path(seen[0][3]).exists()
@@ -89,3 +92,18 @@ def test_a_name_of_the_room_is_no_module_of_the_room() -> None:
     """Else the import of the module would hide the function of the same name at its second use."""
     modules = {module.name for module in pkgutil.iter_modules(show.__path__)}
     assert modules & set(dir(show)) == set()
+
+
+def test_a_server_ends_with_the_command_that_started_it(tmp_path: pathlib.Path) -> None:
+    """Terminated from outside, as a service is, the command leaves nobody behind."""
+    told = tmp_path / "child"
+    child = f"import os, pathlib, time; pathlib.Path({str(told)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    code = f"import sys; from lwm2m_lab.show.lessons import run_with_us; run_with_us([sys.executable, '-c', {child!r}])"
+    with subprocess.Popen([sys.executable, "-c", code]) as parent:
+        while not (told.exists() and told.read_text(encoding="utf-8")):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                parent.wait(0.05)
+        parent.terminate()
+        parent.wait(20)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(told.read_text(encoding="utf-8")), 0)
