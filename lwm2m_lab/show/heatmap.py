@@ -105,8 +105,9 @@ def _number(number: float, value: str) -> str:
 
 
 def _label(value: Any) -> str:
-    number = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    words = f"{value:g}" if isinstance(value, float) else f"{value:,}" if number else str(value)
+    # A block of 1024 bytes is written as everybody writes it; an image of a million has its zeros counted.
+    large = isinstance(value, int | np.integer) and value >= 10_000
+    words = f"{value:g}" if isinstance(value, float) else f"{value:,}" if large else str(value)
     return words if len(words) <= 24 else words[:23] + "…"
 
 
