@@ -23,7 +23,7 @@ from lwm2m_lab.live.blockwise import Sending, send_blocks, szx_of
 from lwm2m_lab.live.handle import RESULT, STATE, Client
 from lwm2m_lab.live.image import FirmwareImage
 from lwm2m_lab.live.registry import Registration
-from lwm2m_lab.live.report import Outcome
+from lwm2m_lab.live.report import Outcome, without_success
 from lwm2m_lab.live.requests import NoAnswer
 from lwm2m_lab.live.server_options import ServerOptions
 from lwm2m_lab.spec.objects import State, UpdateResult
@@ -164,7 +164,8 @@ async def _push(errand: Errand) -> Answer:
             if state == State.IDLE:
                 result = errand.client.result
                 if has_failed(errand.client) and result != UpdateResult.CONNECTION_LOST:
-                    raise Ended("failed", f"the delivery ended in State {state} with Update Result {result}") from None
+                    outcome = without_success(result)
+                    raise Ended(outcome, f"the delivery ended in State {state} with Update Result {result}") from None
                 # What was there of it is gone: a restart, or the device's own time-out (A13).
                 sending.offset = 0
 

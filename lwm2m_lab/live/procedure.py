@@ -15,7 +15,7 @@ from typing import Literal
 from lwm2m_lab.live.delivery import Ended, Errand, deliver, execute, has_failed, persist
 from lwm2m_lab.live.handle import FIRMWARE_VERSION, PKG_VERSION, BrokenAnswer, Client
 from lwm2m_lab.live.image import FirmwareImage
-from lwm2m_lab.live.report import Outcome, Report
+from lwm2m_lab.live.report import Outcome, Report, without_success
 from lwm2m_lab.live.requests import NoAnswer, Requester
 from lwm2m_lab.live.server import Registrar
 from lwm2m_lab.live.server_faults import build
@@ -164,7 +164,7 @@ class Procedure:
             state, result = client.state, client.result
             firmware = await client.value(FIRMWARE_VERSION)
             self.seen = replace(self.seen, first=self._reading(None, firmware))
-            raise Ended("failed", f"the delivery ended in State {state} with Update Result {result}")
+            raise Ended(without_success(result), f"the delivery ended in State {state} with Update Result {result}")
 
     async def _await_installation(self) -> None:
         """Look after each reboot until the device has settled, or until the strategy needs no more."""
@@ -185,9 +185,16 @@ class Procedure:
             if settled or (looked and self.strategy.when == "first"):
                 return
             if event == "late" and not self.looks_often:
-                raise Ended("unfinished", f"the device is in State {self.client.state}; no result came")
+                raise self._nothing_came()
             if event == "late":
                 return
+
+    def _nothing_came(self) -> Ended:
+        """The time is over: a device that deferred has said why."""
+        state, result = self.client.state, self.client.result
+        if result == UpdateResult.DEFERRED:
+            return Ended(without_success(result), f"the device is in State {state} with Update Result {result}")
+        return Ended("unfinished", f"the device is in State {state}; no result came")
 
     async def _next(self, deadline: float) -> Literal["settled", "reborn", "late"]:
         """What comes first: a settled result, a new registration, or the end of the time."""
@@ -218,7 +225,9 @@ class Procedure:
     def _conclude(self) -> Report:
         """What the strategy says of what was seen."""
         updated = self.strategy.judge(self.seen)
-        outcome: Outcome = "undecided" if updated is None else "succeeded" if updated else "failed"
+        # Another strategy's word is yes or no: that it takes a deferral for a failure is what is to be seen of it.
+        result = self.seen.settled.result if self.strategy is LAB and self.seen.settled else None
+        outcome: Outcome = "undecided" if updated is None else "succeeded" if updated else without_success(result)
         return self.report(outcome, self._in_words() if self.strategy is LAB else self._by_name())
 
     def _by_name(self) -> str:

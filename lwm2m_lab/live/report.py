@@ -6,10 +6,23 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lwm2m_lab.live.strategies import Seen
+from lwm2m_lab.spec.objects import UpdateResult
 
-__all__ = ["Outcome", "Report"]
+__all__ = ["Outcome", "Report", "without_success"]
 
-Outcome = Literal["succeeded", "failed", "undecided", "unfinished"]
+Outcome = Literal["succeeded", "failed", "cancelled", "deferred", "undecided", "unfinished"]
+
+
+def without_success(result: int | None) -> Outcome:
+    """The word for an update that brought this Update Result and no new firmware.
+
+    Examples
+    --------
+    >>> [without_success(result) for result in (8, 10, 11, None)]
+    ['failed', 'cancelled', 'deferred', 'failed']
+    """
+    named: dict[int | None, Outcome] = {UpdateResult.CANCELLED: "cancelled", UpdateResult.DEFERRED: "deferred"}
+    return named.get(result, "failed")
 
 
 @dataclass(frozen=True)
@@ -18,7 +31,7 @@ class Report:
 
     Attributes
     ----------
-    outcome : {"succeeded", "failed", "undecided", "unfinished"}
+    outcome : {"succeeded", "failed", "cancelled", "deferred", "undecided", "unfinished"}
         How the update went, as far as the server knows; undecided: what its strategy looks at does not tell.
     sentence : str
         Why it thinks so.

@@ -113,6 +113,14 @@ def test_an_image_larger_than_the_storage() -> None:
     assert row(run)["results"][-1] == 2
 
 
+def test_a_deferral_is_no_failure() -> None:
+    """The server waits for the installation as long as it may; then its word is that of the capture."""
+    device = lab.DeviceOptions(object_version="1.1", user_defers=90_000.0, max_defer_period=100_000)
+    run = lab.push(version="2.1.0", size=4000, device=device)
+    assert (run.report.outcome, row(run)["outcome"]) == ("deferred", "deferred")
+    assert "Update Result 11" in run.report.sentence
+
+
 def test_an_installation_that_fails_keeps_the_package() -> None:
     """Result 8 in Downloaded, and the old firmware still runs."""
     run = lab.push(version="2.1.0", size=4000, device=lab.DeviceOptions(install_fails=True))
