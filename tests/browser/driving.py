@@ -71,10 +71,12 @@ def jupyter(folder: pathlib.Path, *, dark: bool = False) -> Iterator[str]:
         "--JupyterNotebookApp.expose_app_in_browser=True",
         *(["--allow-root"] if os.geteuid() == 0 else []),
     ]  # fmt: skip
+    # How slow the machine is must not show as a progress bar, here as in the strict comparison of the outputs.
     path = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
     with serving(
         command, f"http://127.0.0.1:{port}", folder=folder,
         JUPYTERLAB_SETTINGS_DIR=str(settings), JUPYTERLAB_WORKSPACES_DIR=str(folder / ".workspaces"), PATH=path,
+        TQDM_DISABLE="1",
     ):  # fmt: skip
         yield f"http://127.0.0.1:{port}"
 

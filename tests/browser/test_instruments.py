@@ -104,14 +104,14 @@ def test_a_case_is_concluded_wrong_and_then_right(page: Page, opened: Callable[.
 
 
 def test_the_sliders_of_the_link_run_the_update_anew(page: Page, opened: Callable[..., Lesson]) -> None:
-    """Less loss by the keyboard, a pull in place of the push: words and picture follow."""
+    """A pull in place of the push, then no loss, by the keyboard: words and picture follow."""
     panel = panel_of(opened, "05-lossy-links", "link_lab(")
     picture, words = panel.locator("img").first, panel.locator(".widget-html-content").first
+    before = picture.get_attribute("src")
+    panel.locator("select").select_option(label="pull")
+    redrawn(page, picture, before)
     before, said = picture.get_attribute("src"), words.inner_text()
     panel.locator(".noUi-handle").nth(1).focus()
     page.keyboard.press("Home")
     redrawn(page, picture, before)
     assert words.inner_text() != said
-    before = picture.get_attribute("src")
-    panel.locator("select").select_option(label="pull")
-    redrawn(page, picture, before)

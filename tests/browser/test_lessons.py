@@ -73,9 +73,14 @@ def test_the_trace_explorer_follows_its_slider(page: Page, opened: Callable[...,
         "([image, drawn]) => image.src !== drawn", arg=[picture.element_handle(), drawn], timeout=60_000
     )
     dragged = status.inner_text()
-    handle.focus()
-    page.keyboard.press("ArrowRight")
+    panel.get_by_role("button", name="previous", exact=False).last.click()
     _changed(page, status, dragged)
+    if view == "doc/tree":
+        # Notebook 7 keeps the arrow keys for its cells, whatever has the focus; the buttons are there for it.
+        stepped = status.inner_text()
+        handle.focus()
+        page.keyboard.press("ArrowLeft")
+        _changed(page, status, stepped)
 
 
 def test_an_exercise_is_answered_wrong_then_right(page: Page, opened: Callable[..., Lesson]) -> None:
