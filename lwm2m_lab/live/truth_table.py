@@ -13,11 +13,12 @@ from lwm2m_lab.live.catalogue import CATALOGUE, NamedDevice
 from lwm2m_lab.live.catalogue import device as device_named
 from lwm2m_lab.live.client import Happening
 from lwm2m_lab.live.image import image
+from lwm2m_lab.live.run import Run
 from lwm2m_lab.live.server_options import ServerOptions
 from lwm2m_lab.live.staged import Stage
 from lwm2m_lab.live.strategies import STRATEGIES, Judge, Seen, Strategy, strategy_named
 
-__all__ = ["Case", "TruthTable", "observed", "runs_image", "truth_table"]
+__all__ = ["Case", "TruthTable", "case_run", "observed", "runs_image", "truth_table"]
 
 #: How a server is told to look at everything, and to wait until the device has settled.
 PATIENT = ServerOptions(strategy="S7", time_limit=600.0)
@@ -120,12 +121,18 @@ class TruthTable:
         return f"<table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table>"
 
 
+def case_run(device: NamedDevice | str, *, seed: int = 1) -> Run:
+    """Update one device, by a server that looks at every moment."""
+    found = device_named(device) if isinstance(device, str) else device
+    package = image(version=found.target, size=SIZE)
+    return Stage(image=package, device=found.options, server=PATIENT, seed=seed).run()
+
+
 def observed(device: NamedDevice | str, *, seed: int = 1) -> Case:
     """Update one device, and keep what the server saw beside what is true."""
     found = device_named(device) if isinstance(device, str) else device
-    package = image(version=found.target, size=SIZE)
-    run = Stage(image=package, device=found.options, server=PATIENT, seed=seed).run()
-    return Case(found.name, found.about, run.report.seen, runs_image(run.truth, package.version))
+    run = case_run(found, seed=seed)
+    return Case(found.name, found.about, run.report.seen, runs_image(run.truth, found.target))
 
 
 def runs_image(truth: Sequence[Happening], version: str) -> bool:

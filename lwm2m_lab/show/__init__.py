@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.show.stepping import Stepper, stepper
     from lwm2m_lab.show.style import png_bytes, save_figure
     from lwm2m_lab.show.triaging import triage_card
+    from lwm2m_lab.show.versiontable import VersionTable, truth_table_panel
 
 _HOMES = {
     "BlockExplorer": "blocks",
@@ -55,7 +56,9 @@ _HOMES = {
     "slot_animation": "slots",
     "state_diagram": "diagram",
     "stepper": "stepping",
+    "VersionTable": "versiontable",
     "triage_card": "triaging",
+    "truth_table_panel": "versiontable",
     "version_chart": "chart",
     "workbench": "app",
 }
@@ -70,6 +73,7 @@ __all__ = [
     "SideBySide",
     "SlotAnimation",
     "Stepper",
+    "VersionTable",
     "Workbench",
     "block_explorer",
     "case",
@@ -90,6 +94,7 @@ __all__ = [
     "state_diagram",
     "stepper",
     "triage_card",
+    "truth_table_panel",
     "version_chart",
     "workbench",
 ]

@@ -12,6 +12,7 @@ from lwm2m_lab.errors import BadInput
 from lwm2m_lab.show.exercises import (
     lesson_01,
     lesson_02,
+    lesson_03,
     lesson_04,
     lesson_05,
     lesson_06,
@@ -28,6 +29,7 @@ __all__ = ["EXERCISES", "Exercise", "Feedback", "check"]
 EXERCISES: dict[str, Exercise] = {
     **lesson_01.EXERCISES,
     **lesson_02.EXERCISES,
+    **lesson_03.EXERCISES,
     **lesson_04.EXERCISES,
     **lesson_05.EXERCISES,
     **lesson_06.EXERCISES,
