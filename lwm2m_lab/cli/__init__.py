@@ -15,6 +15,7 @@ HOMES = {
     "device": "device",
     "server": "serving",
     "conformance": "conforming",
+    "capture": "sniffing",
     "messages": "files",
     "explain": "explaining",
     "triage": "triaging",
