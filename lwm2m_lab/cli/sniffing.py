@@ -26,7 +26,7 @@ def _capture(options: argparse.Namespace) -> int:
     from lwm2m_lab.live.sniffing import sniff
 
     limits = {name: getattr(options, name) for name in ("seconds", "packets", "megabytes")}
-    warn(f"capturing on {options.interface}, {options.seconds} s at most; Ctrl-C ends it")
+    warn([f"capturing on {options.interface}, {options.seconds} s at most; Ctrl-C ends it"])
     size = sniff(options.interface, options.file, ports=options.port or (5683, 5684), **limits)
-    warn(f"{options.file}: {size:,} bytes")
+    warn([f"{options.file}: {size:,} bytes"])
     return 0
