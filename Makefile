@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 JOBS ?= 2
 
-.PHONY: lab test unit test-interop test-browser notebooks lint format exercises picture bench set-up set-up-dtls clean help
+.PHONY: lab test unit test-interop test-browser notebooks lint format exercises picture screenshots bench set-up set-up-dtls clean help
 
 help:  ## what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -51,6 +51,10 @@ bench: $(READY)  ## the reader against other tools, as a table; smaller by SIZE=
 
 picture: $(READY)  ## the picture of the README, by its own five lines
 	$(BIN)/lwm2m-lab push --image-version 2.1.0 --size 20000 --loss 0.05 --seed 4 --plot docs/one-update.png
+
+screenshots: $(READY)  ## the instruments as a browser shows them, light and dark, for the README
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/pins.txt --editable '.[test,browser]'
+	$(BIN)/python .ci/make_screenshots.py
 
 set-up: $(READY)  ## the environment alone
 
