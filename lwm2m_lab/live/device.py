@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import os
 import pathlib
-import threading
 import urllib.parse
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, TypeVar
 
 from lwm2m_lab.errors import BadInput, LabError
+from lwm2m_lab.live.background import Background, Ready
 from lwm2m_lab.live.client import Happening, LwM2MClient
 from lwm2m_lab.live.credentials import VARIABLE, Credentials
 from lwm2m_lab.live.flash import StateFile
 from lwm2m_lab.live.network import Address, LoopbackNetwork
 from lwm2m_lab.live.options import DeviceOptions
-from lwm2m_lab.live.requests import Timers, cancel, end_loop
+from lwm2m_lab.live.requests import Timers, cancel
 from lwm2m_lab.live.run import capture_of
 from lwm2m_lab.live.secure import need_dtls
 from lwm2m_lab.spec.objects import State, UpdateResult
@@ -26,7 +24,6 @@ from lwm2m_lab.trace.capture import Capture
 
 __all__ = ["Device"]
 
-T = TypeVar("T")
 #: Datagrams that a device remembers of its traffic; the oldest go first.
 MOST_SIGHTINGS = 200_000
 #: Seconds that an orderly stop waits for the server's answer to the De-register.
@@ -92,9 +89,8 @@ class Device:
             told=self._heard,
         )
         self._told = told
-        self._news = threading.Condition()
-        self._thread: threading.Thread | None = None
-        self._error: BaseException | None = None
+        self._life = Background(f"device {self.endpoint}", self._network.new_loop)
+        self._deregisters = True
 
     # ---------------------------------------------------------------- its life
 
@@ -106,18 +102,7 @@ class Device:
         BadInput
             When the address cannot be bound.
         """
-        if self._thread is not None:
-            raise BadInput("the device runs already; one that has not been started is expected")
-        ready: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self._error = None
-        self._thread = threading.Thread(target=self._run, args=(ready,), name=self.endpoint, daemon=True)
-        self._thread.start()
-        try:
-            ready.result()
-        except BaseException:  # Ctrl-C while it starts, too: no thread is left behind
-            self._thread.join()
-            self._thread = None
-            raise
+        self._life.start(self._live)
         return self
 
     def stop(self, *, deregister: bool = True) -> None:
@@ -128,14 +113,9 @@ class Device:
         LabError
             What ended the device before.
         """
-        if self._thread is None:
-            return
-        if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._ask_to_end, deregister)
-        self._thread.join()
-        self._thread = None
-        if self._error is not None:
-            raise LabError(f"the device {self.endpoint} ended by an error: {self._error}") from self._error
+        self._deregisters = deregister
+        self._life.stop()
+        self._life.check()
 
     def run_until_end(self) -> None:
         """Wait until the device ends by an error, or Ctrl-C.
@@ -145,9 +125,7 @@ class Device:
         LabError
             What ended it.
         """
-        while self._thread is not None and self._thread.is_alive():
-            # With a time-out, so that a signal is noticed in any case.
-            self._thread.join(0.5)
+        self._life.wait()
         self.stop()
 
     def __enter__(self) -> Device:
@@ -156,40 +134,19 @@ class Device:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.stop()
 
-    def _run(self, ready: concurrent.futures.Future[None]) -> None:
-        """The body of the thread."""
-        self._loop = self._network.new_loop()
-        try:
-            self._loop.run_until_complete(self._live(ready))
-        except BaseException as error:
-            self._error = error
-            if not ready.done():
-                ready.set_exception(error)
-        finally:
-            end_loop(self._loop)
-            with self._news:
-                self._news.notify_all()
-
-    async def _live(self, ready: concurrent.futures.Future[None]) -> None:
-        self._end: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    async def _live(self, ready: Ready) -> None:
         life = asyncio.ensure_future(self._client.run())
         booted = asyncio.ensure_future(self._client.booted.wait())
-        await asyncio.wait({life, booted}, return_when=asyncio.FIRST_COMPLETED)
-        if life.done():
-            booted.cancel()
-            life.result()
-        ready.set_result(None)
-        waiting: set[asyncio.Future[Any]] = {life, self._end}
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if self._end.done() and self._end.result():
-            leaving = asyncio.ensure_future(self._client.leave())
-            await asyncio.wait({leaving}, timeout=LEAVE_WITHIN)
-            await cancel(leaving)
-        await cancel(life)
-
-    def _ask_to_end(self, deregister: bool) -> None:
-        if not self._end.done():
-            self._end.set_result(deregister)
+        ending = asyncio.ensure_future(self._life.end.wait())
+        await asyncio.wait({life, booted, ending}, return_when=asyncio.FIRST_COMPLETED)
+        if booted.done():
+            ready.set_result(None)
+            await asyncio.wait({life, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if ending.done() and self._deregisters:
+                leaving = asyncio.ensure_future(self._client.leave())
+                await asyncio.wait({leaving}, timeout=LEAVE_WITHIN)
+                await cancel(leaving)
+        await cancel(booted, ending, life)
 
     # ---------------------------------------------------------------- what it is and what it knows
 
@@ -236,8 +193,8 @@ class Device:
         def found() -> Happening | None:
             return next((one for one in self.truth if one.what == what), None)
 
-        with self._news:
-            self._news.wait_for(lambda: found() or self._thread is None or not self._thread.is_alive(), within)
+        with self._life.news:
+            self._life.news.wait_for(lambda: found() or not self._life.runs, within)
         happened = found()
         if happened is None:
             raise LabError(f"{what!r} did not happen to {self.endpoint} within {within:g} s")
@@ -251,7 +208,7 @@ class Device:
         NoAnswer
             When the server does not answer.
         """
-        response = self._within(lambda: self._client.registration.send(paths))
+        response = self._life.within(lambda: self._client.registration.send(paths))
         return None if response is None else str(response.code.dotted)
 
     def capture(self) -> Capture:
@@ -262,16 +219,9 @@ class Device:
         psk = None if self._credentials is None else self._credentials.for_reading()
         return capture_of(list(self._network.sightings), name=self.endpoint, psk=psk)
 
-    def _within(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run something on the device's loop."""
-        if self._thread is None or not self._thread.is_alive():
-            raise LabError("the device does not run; start it first")
-        return asyncio.run_coroutine_threadsafe(work(), self._loop).result()
-
     def _heard(self, happening: Happening) -> None:
         self._told(happening)
-        with self._news:
-            self._news.notify_all()
+        self._life.notify()
 
     def __repr__(self) -> str:
         return f"Device({self.endpoint!r}, server={self.server!r}, {self.state}, {self.result})"

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
-import contextlib
 import os
-import threading
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import aiocoap
 from aiocoap.pipe import Pipe
 
 from lwm2m_lab.errors import BadInput, LabError
+from lwm2m_lab.live.background import Background, Ready
 from lwm2m_lab.live.blocking import Handle
 from lwm2m_lab.live.campaign import Campaign, Progress, run_campaign
 from lwm2m_lab.live.credentials import Credentials
@@ -26,7 +24,7 @@ from lwm2m_lab.live.network import Address, LoopbackNetwork
 from lwm2m_lab.live.registry import Limits, Registration
 from lwm2m_lab.live.report import Report
 from lwm2m_lab.live.repository import Repository
-from lwm2m_lab.live.requests import Requester, Timers, cancel, end_loop, path_of
+from lwm2m_lab.live.requests import Requester, Timers, cancel, path_of
 from lwm2m_lab.live.run import capture_of
 from lwm2m_lab.live.secure import Sessions, need_dtls
 from lwm2m_lab.live.server import Registrar
@@ -126,9 +124,7 @@ class Server:
         self._registrar = build(Registrar, self.options.faults)(allowed=endpoints, limits=limits, told=self._heard)
         self._repository = build(Repository, self.options.faults)(self.files, block_size=self.options.block_size)
         self._network = LoopbackNetwork(most=MOST_SIGHTINGS)
-        self._news = threading.Condition()
-        self._thread: threading.Thread | None = None
-        self._error: BaseException | None = None
+        self._life = Background("server", self._network.new_loop)
         self._endpoint = build(Endpoint, self.options.faults)()
         self._web: WebRepository | None = None
 
@@ -142,31 +138,21 @@ class Server:
         BadInput
             When an address cannot be bound, or the server runs already.
         """
-        if self._thread is not None:
-            raise BadInput("the server runs already; one that has not been started is expected")
-        ready: concurrent.futures.Future[None] = concurrent.futures.Future()
-        self._thread = threading.Thread(target=self._run, args=(ready,), name="lwm2m server", daemon=True)
-        self._thread.start()
+        self._life.start(self._live)
         try:
-            ready.result()
             if self._http is not None:
                 self._web = WebRepository(self.files, bind=self._http)
-        except BaseException:  # Ctrl-C while it starts, too: no thread is left behind
+        except BaseException:  # no thread is left behind
             self.stop()
             raise
         return self
 
     def stop(self) -> None:
         """End; does nothing after an end."""
-        if self._thread is None:
-            return
         if self._web is not None:
             self._web.close()
             self._web = None
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._end.set)
-        self._thread.join()
-        self._thread = None
+        self._life.stop()
 
     def run_until_end(self) -> None:
         """Wait until the server ends by an error, or Ctrl-C.
@@ -176,11 +162,8 @@ class Server:
         LabError
             What ended it.
         """
-        while self._thread is not None and self._thread.is_alive():
-            # With a time-out, so that a signal is noticed in any case.
-            self._thread.join(0.5)
-        if self._error is not None:
-            raise LabError(f"the server ended by an error: {self._error}") from self._error
+        self._life.wait()
+        self._life.check()
 
     def __enter__(self) -> Server:
         return self.start()
@@ -188,22 +171,7 @@ class Server:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self.stop()
 
-    def _run(self, ready: concurrent.futures.Future[None]) -> None:
-        """The body of the thread."""
-        self._loop = self._network.new_loop()
-        self._end = asyncio.Event()
-        try:
-            self._loop.run_until_complete(self._live(ready))
-        except BaseException as error:
-            self._error = error
-            if not ready.done():
-                ready.set_exception(error)
-        finally:
-            end_loop(self._loop)
-            with self._news:
-                self._news.notify_all()
-
-    async def _live(self, ready: concurrent.futures.Future[None]) -> None:
+    async def _live(self, ready: Ready) -> None:
         sessions = None if self._credentials is None else Sessions(self._credentials, opens=False)
         site = Site(self._registrar, self._repository)
         context = await self._network.context(
@@ -213,7 +181,7 @@ class Server:
         looking = asyncio.ensure_future(self._look_for_ends())
         ready.set_result(None)
         try:
-            await self._end.wait()
+            await self._life.end.wait()
         finally:
             await cancel(looking)
             await context.shutdown()
@@ -249,7 +217,7 @@ class Server:
         async def look() -> tuple[Registration, ...]:
             return tuple(self._registrar.registrations.values())
 
-        return self._within(look)
+        return self._life.within(look)
 
     def wait_for(self, endpoint: str, *, within: float = 30.0) -> Registration:
         """Wait until a device is registered.
@@ -264,7 +232,7 @@ class Server:
             return await asyncio.wait_for(self._registrar.registration_after(None, endpoint), within)
 
         try:
-            return self._within(wait)
+            return self._life.within(wait)
         except TimeoutError:
             raise LabError(f"{endpoint} did not register within {within:g} s") from None
 
@@ -276,8 +244,8 @@ class Server:
         LabError
             When they are fewer after so many seconds.
         """
-        with self._news:
-            self._news.wait_for(lambda: len(self._registrar.registry.by_endpoint) >= count, within)
+        with self._life.news:
+            self._life.news.wait_for(lambda: len(self._registrar.registry.by_endpoint) >= count, within)
         names = tuple(one.endpoint for one in self.registrations)
         if len(names) < count:
             raise LabError(f"{len(names)} of {count} devices registered within {within:g} s")
@@ -291,9 +259,9 @@ class Server:
         LabError
             When the server does not run.
         """
-        self._need_running()
+        self._life.need()
         client = Client(self._registrar, self._requester, endpoint, block_size=self.options.block_size)
-        return Handle(client, self._within)
+        return Handle(client, self._life.within)
 
     # ---------------------------------------------------------------- updates
 
@@ -358,7 +326,7 @@ class Server:
             raise BadInput("the repository does not have this image; one of its files, or a uri, is expected")
         if source is not None and len(source.encode()) > LONGEST_URI:
             raise BadInput(f"the Package URI has {len(source.encode())} bytes; 1 to {LONGEST_URI} are expected")
-        return self._within(
+        return self._life.within(
             lambda: run_campaign(
                 self._registrar,
                 self._requester,
@@ -381,26 +349,9 @@ class Server:
         psk = None if self._credentials is None else self._credentials.for_reading()
         return capture_of(list(self._network.sightings), name="server", side="server", psk=psk)
 
-    # ---------------------------------------------------------------- between the threads
-
-    def _within(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run something on the server's loop; Ctrl-C ends it there, too."""
-        self._need_running()
-        future = asyncio.run_coroutine_threadsafe(work(), self._loop)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-    def _need_running(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
-            raise LabError("the server does not run; start it first")
-
     def _heard(self, what: str, registration: Registration) -> None:
         self._told(what, registration)
-        with self._news:
-            self._news.notify_all()
+        self._life.notify()
 
     def __repr__(self) -> str:
         return f"Server({self.uri!r}, {len(self._registrar.registry.by_endpoint)} devices)"
