@@ -58,11 +58,10 @@ _PASSED = ("endpoint", "lwm2m", "object_version", "firmware_version", "lifetime"
 def _run(options: argparse.Namespace) -> int:
     """Run the device; ends by Ctrl-C, or by an error in it."""
     from lwm2m_lab.live.device import Device
-    from lwm2m_lab.live.faults import all_faults
+    from lwm2m_lab.live.faults import DEVICE_FAULTS
 
     if "list" in options.fault:
-        for one in all_faults().values():
-            print(f"{one.name:<30} {', '.join(one.rules) or '-':<8} {one.about}")
+        print("\n".join(DEVICE_FAULTS.lines()))
         return 0
     if options.pcap:
         check_folder(options.pcap)

@@ -48,12 +48,11 @@ _PASSED = ("strategy", "block_size", "retries", "retry_after", "time_limit", "de
 
 def _run(options: argparse.Namespace) -> int:
     """Serve; with an image, update whoever has registered."""
-    from lwm2m_lab.live.server_faults import all_server_faults
+    from lwm2m_lab.live.server_faults import SERVER_FAULTS
     from lwm2m_lab.live.serving import Server
 
     if "list" in options.fault:
-        for one in all_server_faults().values():
-            print(f"{one.name:<30} {', '.join(one.rules):<8} {one.about}")
+        print("\n".join(SERVER_FAULTS.lines()))
         return 0
     if options.pcap:
         check_folder(options.pcap)
