@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import pathlib
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -108,11 +109,14 @@ class StateFile:
         try:
             text = self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
+            self._sweep("")
             return Flash.new(options), False
         except (OSError, UnicodeDecodeError) as error:
             raise BadInput(f"{self.path} cannot be read ({error}); the state file of a device is expected") from None
         try:
-            return self._flash(json.loads(text)), True
+            flash = self._flash(json.loads(text))
+            self._sweep(self._written[1])
+            return flash, True
         except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
             raise BadInput(
                 f"{self.path} is no state file ({type(error).__name__}: {error}); one that a device wrote is expected, "
@@ -139,6 +143,14 @@ class StateFile:
         self._written = (text, digest)
         if old and old != digest:
             self._package(old).unlink(missing_ok=True)
+
+    def _sweep(self, digest: str) -> None:
+        """Remove what a kill left between two files: a package not yet named, one named no longer, a half of either."""
+        kept = self._package(digest).name if digest else ""
+        parts = rf"{re.escape(self.path.name)}(\.[0-9a-f]{{16}}\.package(\.part)?|\.part)"
+        for one in self.path.absolute().parent.iterdir():
+            if one.name != kept and re.fullmatch(parts, one.name):
+                one.unlink(missing_ok=True)
 
     def _package(self, digest: str) -> pathlib.Path:
         return self.path.with_name(f"{self.path.name}.{digest[:16]}.package")

@@ -7,6 +7,7 @@ elsewhere, restart or resume what is still open. A pull is a Write of ``/5/0/1``
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,7 +18,7 @@ from lwm2m_lab.trace import httppulls, pulls, tcppulls
 from lwm2m_lab.trace.delivery import Delivery, extend, is_success, note_unanswered, package_of
 from lwm2m_lab.trace.packages import Package
 from lwm2m_lab.trace.rows import Rows
-from lwm2m_lab.trace.transfers import runs
+from lwm2m_lab.trace.transfers import body_of, runs
 from lwm2m_lab.wire import values
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class _Write:
     """One Write to Object 5 that concerns the package: a block-wise body, one message, a URI, or a reset."""
 
     kind: Literal["push", "uri", "reset"]
-    exchange: int
+    exchanges: tuple[int, ...]
     frame: int
     endpoint: str
     accepted: bool | None
@@ -101,18 +102,23 @@ def _endings(capture: Capture) -> dict[str, list[int]]:
 
 
 def _writes(capture: Capture, exchanges: Rows) -> Iterator[_Write]:
-    blocks = capture.rows("blocks")
-    if len(blocks):
-        package = blocks[(blocks.kind == "block1") & (blocks["_path"] == _index(capture, PACKAGE))]
-        yield from (_push_write(capture, group) for group in package.split("transfer"))
     code, form, path = (exchanges[name] for name in ("_code", "content_format", "_path"))
     # A POST without Content-Format is an Execute (A11).
     write = (code == _PUT) | ((code == _POST) & (form >= 0))
-    wanted = np.isin(path, [_index(capture, name) for name in (PACKAGE, PACKAGE_URI, "/5/0", "/5")])
-    composite = (code == _IPATCH) & (path < 0)
-    chosen = np.nonzero(((write & wanted) | composite) & (exchanges.block1_num < 0))[0]
-    for at in chosen.tolist():
-        yield from _single_writes(capture, exchanges[[at]], at)
+    wanted = np.isin(path, [_index(capture, name) for name in (PACKAGE_URI, "/5/0", "/5")])
+    carries = (write & wanted) | ((code == _IPATCH) & (path < 0))
+    package = _index(capture, PACKAGE)
+    blocks = capture.rows("blocks")
+    if len(blocks):
+        blocks = blocks[blocks.kind == "block1"]
+        yield from (_push_write(capture, group) for group in blocks[blocks["_path"] == package].split("transfer"))
+        for group in blocks[carries[blocks["_exchange"]]].split("transfer"):
+            yield from _values_in_blocks(capture, exchanges, group)
+    alone = exchanges.block1_num < 0
+    for at in np.nonzero(write & (path == package) & alone)[0].tolist():
+        yield _whole_package(capture, exchanges[[at]], at)
+    for at in np.nonzero(carries & alone)[0].tolist():
+        yield from _values_in_one(capture, exchanges[[at]], at)
 
 
 def _index(capture: Capture, path: str) -> int:
@@ -128,34 +134,51 @@ def _push_write(capture: Capture, group: Rows) -> _Write:
     if len(group) == 1 and not group.first("more"):
         body = values.unwrap_package(capture.columns.payload(group.first("_carrier")), None if form < 0 else form)
     if body in RESET_VALUES:
-        return _Write("reset", at, frame, endpoint, is_success(code), code)
-    return _Write("push", at, frame, endpoint, None, code, blocks=group)
+        return _Write("reset", (at,), frame, endpoint, is_success(code), code)
+    return _Write("push", (at,), frame, endpoint, None, code, blocks=group)
 
 
-def _single_writes(capture: Capture, write: Rows, at: int) -> Iterator[_Write]:
-    """The Writes in one message; a Write to the instance, or a composite one, may carry several resources."""
+def _whole_package(capture: Capture, write: Rows, at: int) -> _Write:
+    """A Write of the package, or of its reset value, in one message."""
     ((row, frame, endpoint, code, form),) = write.each("_row", "frame", "endpoint", "response_code", "content_format")
-    path = write.first("uri_path") or "/"
-    payload, accepted = capture.columns.payload(row), is_success(code)
-    if path == PACKAGE:
-        body = values.unwrap_package(payload, None if form < 0 else form)
-        kind: Literal["push", "reset"] = "reset" if body in RESET_VALUES else "push"
-        yield _Write(kind, at, frame, endpoint, accepted, code, body=body, form=form)
-        return
-    try:
-        entries = values.decode(payload, content_format=None if form < 0 else form, path=path)
-    except values.Undecodable:
-        entries = [values.Entry(path, None)] if path == PACKAGE_URI else []
+    body = values.unwrap_package(capture.columns.payload(row), None if form < 0 else form)
+    kind: Literal["push", "reset"] = "reset" if body in RESET_VALUES else "push"
+    return _Write(kind, (at,), frame, endpoint, is_success(code), code, body=body, form=form)
+
+
+def _values_in_one(capture: Capture, write: Rows, at: int) -> Iterator[_Write]:
+    """A Write of values in one message: of the Package URI, of the instance, or a composite one."""
+    ((row, frame, endpoint, code, form),) = write.each("_row", "frame", "endpoint", "response_code", "content_format")
+    payload = capture.columns.payload(row)
+    for kind, said in _said(write.first("uri_path") or "/", form, payload):
+        yield _Write(kind, (at,), frame, endpoint, is_success(code), code, **said)
+
+
+def _values_in_blocks(capture: Capture, exchanges: Rows, group: Rows) -> Iterator[_Write]:
+    """The same in several blocks: whoever has a small link or a long URI writes even that block-wise."""
+    positions = tuple(group["_exchange"].tolist())
+    path, form = exchanges[[positions[0]]].first("uri_path") or "/", group.first("_form")
+    code = group.last("response_code")
+    ended = code is not None and (not group.last("more") or code.startswith(("4.", "5.")))
+    code = code if ended else None
+    for kind, said in _said(path, form, body_of(capture.columns, group)):
+        yield _Write(kind, positions, group.first("frame"), group.first("endpoint"), is_success(code), code, **said)
+
+
+def _said(
+    path: str, form: int, payload: bytes | None
+) -> Iterator[tuple[Literal["push", "uri", "reset"], dict[str, Any]]]:
+    """What the values of one Write mean for the package; a Package URI that cannot be read is told as ``?``."""
+    entries = [values.Entry(path, None)] if path == PACKAGE_URI else []
+    if payload is not None:
+        with contextlib.suppress(values.Undecodable):
+            entries = values.decode(payload, content_format=None if form < 0 else form, path=path)
     for entry in entries:
         if entry.path == PACKAGE_URI:
             uri = values.as_text(entry.value)
-            if uri == "":
-                yield _Write("reset", at, frame, endpoint, accepted, code)
-            else:
-                yield _Write("uri", at, frame, endpoint, accepted, code, uri=uri or "?")
+            yield ("reset", {}) if uri == "" else ("uri", {"uri": uri or "?"})
         elif entry.path == PACKAGE and isinstance(entry.value, bytes):
-            kind = "reset" if entry.value in RESET_VALUES else "push"
-            yield _Write(kind, at, frame, endpoint, accepted, code, body=entry.value)
+            yield ("reset", {}) if entry.value in RESET_VALUES else ("push", {"body": entry.value})
 
 
 # ---------------------------------------------------------------- push
@@ -165,7 +188,7 @@ def _add_push(capture: Capture, exchanges: Rows, delivery: Delivery, write: _Wri
     """Add a transfer, a part of one, or a package in one message."""
     if write.blocks is None:
         delivery.package = Package.of(lambda: write.body)
-        positions = [write.exchange]
+        positions = list(write.exchanges)
         number, ended = 0, write.code is not None
     else:
         parts.append(write.blocks)
@@ -190,9 +213,9 @@ def _add_push(capture: Capture, exchanges: Rows, delivery: Delivery, write: _Wri
 
 def _add_uri(exchanges: Rows, delivery: Delivery, write: _Write) -> None:
     """Add a Write of the Package URI."""
-    extend(exchanges, delivery, [write.exchange])
+    extend(exchanges, delivery, list(write.exchanges))
     delivery.accepted = False if write.accepted is False else None
     delivery.final_code = write.code if write.accepted is False else None
     delivery.refused_by = "device" if write.accepted is False else None
     delivery.is_open = write.accepted is not False
-    note_unanswered(exchanges, delivery, write.exchange, "the Write of the Package URI")
+    note_unanswered(exchanges, delivery, write.exchanges[-1], "the Write of the Package URI")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
+import hashlib
 import json
 import pathlib
 from typing import Any
@@ -11,10 +14,11 @@ import pytest
 
 import lwm2m_lab as lab
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.live.flash import StateFile
+from lwm2m_lab.live.flash import Flash, StateFile
 from lwm2m_lab.live.image import public_key
 from lwm2m_lab.live.network import SIMULATED_EPOCH_NS
 from lwm2m_lab.live.options import DeviceOptions
+from lwm2m_lab.spec.objects import State
 from lwm2m_lab.wire.encoding import encode_tlv
 from lwm2m_lab.wire.values import Entry
 from tests.live.bench import Bench, converse
@@ -466,6 +470,60 @@ def test_a_state_file_without_its_package_is_refused(tmp_path: pathlib.Path) -> 
     package.write_bytes(b"something else")
     with pytest.raises(BadInput, match="the package beside it is another one"):
         StateFile(path).load(DeviceOptions())
+
+
+class Killed(BaseException):
+    """The end of a process, at a place of the test's choosing."""
+
+
+@pytest.mark.parametrize("step", range(1, 9))
+def test_a_kill_at_any_step_of_saving_leaves_no_file_behind(
+    step: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old package and old state, or new package and new state; and after the next boot no third file.
+
+    Saving a flash with another package has seven steps: write and move the package, clear up, write and move the state,
+    clear up, and unlink the old package. The eighth is that nobody kills it.
+    """
+    path, other = tmp_path / "device.json", tmp_path / "device.json.of-another.package"
+    other.write_bytes(b"not the device's")
+    store, (old, new) = StateFile(path), (lab.image(version=version).data for version in ("1.1.0", "2.1.0"))
+    flash = dataclasses.replace(Flash.new(DeviceOptions()), state=State.DOWNLOADED, package=old)
+    store.save(flash)
+    count = 0
+
+    def counting(name: str) -> None:
+        real = getattr(pathlib.Path, name)
+
+        def call(self: pathlib.Path, *given: Any, **named: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count >= step:
+                # Nothing more of a killed process reaches the disk.
+                raise Killed
+            return real(self, *given, **named)
+
+        monkeypatch.setattr(pathlib.Path, name, call)
+
+    for name in ("write_bytes", "replace", "unlink"):
+        counting(name)
+    with contextlib.suppress(Killed):
+        store.save(dataclasses.replace(flash, package=new))
+    monkeypatch.undo()
+    assert count >= min(step, 7)
+    found, there = StateFile(path).load(DeviceOptions())
+    assert there
+    assert found.package == (old if step <= 5 else new)
+    digest = hashlib.sha256(found.package).hexdigest()[:16]
+    assert {one.name for one in tmp_path.iterdir()} == {path.name, f"device.json.{digest}.package", other.name}
+
+
+def test_a_kill_before_the_first_state_leaves_no_package(tmp_path: pathlib.Path) -> None:
+    """The device is as it left the factory, and its folder too."""
+    (tmp_path / "device.json.0123456789abcdef.package").write_bytes(b"package")
+    (tmp_path / "device.json.part").write_bytes(b"{")
+    flash, there = StateFile(tmp_path / "device.json").load(DeviceOptions())
+    assert (there, flash.package, list(tmp_path.iterdir())) == (False, b"", [])
 
 
 def test_a_repository_that_acknowledges_and_never_answers() -> None:

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 import lwm2m_lab as lab
+from lwm2m_lab.wire.coap import Block
+from lwm2m_lab.wire.encoding import encode_tlv
+from lwm2m_lab.wire.values import Entry
 
 
 def only(session: Any) -> lab.Update:
@@ -203,3 +206,56 @@ def test_the_table_prints_and_the_row_too(ready: Any, image: bytes) -> None:
     update = only(finish(ready, version="<b>2</b>"))
     assert update.headline().startswith("dev-1: push, 3000 bytes, /3/0/3 1.0.0 -> <b>2</b>: succeeded")
     assert "<b>2</b>" not in update._repr_html_()
+
+
+def in_blocks(session: Any, path: str, body: bytes, *, size: int = 32, final: str = "2.04", **options: int) -> None:
+    """A Write in blocks, each answered; the last one by `final`."""
+    count = -(-len(body) // size)
+    for num in range(count):
+        more = int(num + 1 < count)
+        block, part = Block(num, bool(more), size.bit_length() - 5), body[num * size : (num + 1) * size]
+        session.exchange("0.03", path, "2.31" if more else final, payload=part, block1=block, **options)
+
+
+LONG_URI = f"coap://192.0.2.3/fw.bin?device={'x' * 40}"
+
+
+def test_a_package_uri_in_blocks_begins_a_pull(ready: Any, image: bytes) -> None:
+    """A Write of a long URI over a small link is a Write like any other."""
+    first = len(ready.packets) + 1
+    in_blocks(ready, "/5/0/1", LONG_URI.encode(), content_format=0)
+    written = len(ready.packets)
+    ready.script(f"image {len(image)} 2.1.0\npull /fw.bin")
+    update = only(finish(ready))
+    assert (update.delivery, update.evidence.uri, update.image_size) == ("pull", LONG_URI, 3000)
+    assert (update.frames[0], update.outcome) == (first, "succeeded")
+    assert written - first + 1 == 6, "three blocks and their answers"
+
+
+def test_a_package_uri_within_the_instance_in_blocks(ready: Any) -> None:
+    """TLV of /5/0 that does not fit one block; its values are known once it is whole."""
+    body = encode_tlv([Entry("/5/0/1", LONG_URI)], base="/5/0")
+    in_blocks(ready, "/5/0", body, content_format=11542)
+    assert only(ready).evidence.uri == LONG_URI
+
+
+def test_one_block_that_is_the_whole_uri(ready: Any) -> None:
+    """Block1 0/0/1024: some senders number even a body of one block."""
+    in_blocks(ready, "/5/0/1", LONG_URI.encode(), size=1024, content_format=0)
+    assert only(ready).evidence.uri == LONG_URI
+
+
+def test_a_package_uri_in_blocks_that_is_refused(ready: Any) -> None:
+    """An error in the middle ends the Write, and with it the update; the URI is not known."""
+    uri = LONG_URI.encode()
+    ready.exchange("0.03", "/5/0/1", "4.13", payload=uri[:32], block1=Block(0, True, 1), content_format=0)
+    update = only(ready)
+    assert (update.delivery, update.evidence.uri, update.outcome) == ("pull", "?", "failed")
+    assert update.evidence.final_code == "4.13"
+
+
+def test_an_empty_uri_in_a_block_resets(ready: Any) -> None:
+    """As the one without Block1 does; no update."""
+    in_blocks(ready, "/5/0/1", b"", size=16, content_format=0)
+    ready.exchange("0.03", "/5/0/1", "2.04", block1=Block(0, False, 2), content_format=0)
+    assert len(ready.capture().updates) == 0
