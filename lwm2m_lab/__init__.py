@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.live.image import image
     from lwm2m_lab.live.link import Link
     from lwm2m_lab.live.options import DeviceOptions
+    from lwm2m_lab.live.rollout import campaign
     from lwm2m_lab.live.run import Run
     from lwm2m_lab.live.serving import Server
     from lwm2m_lab.live.sweep import sweep
@@ -60,6 +61,7 @@ _HOMES = {
     "compare": "lwm2m_lab.trace.compare",
     "conformance": "lwm2m_lab.live.conformance",
     "explain": "lwm2m_lab.trace.explain",
+    "campaign": "lwm2m_lab.live.rollout",
     "image": "lwm2m_lab.live.image",
     "load_objects": "lwm2m_lab.trace.objects",
     "pull": "lwm2m_lab.live.experiment",
@@ -86,6 +88,7 @@ __all__ = [
     "Update",
     "UpdateResult",
     "Verdict",
+    "campaign",
     "check",
     "compare",
     "conformance",

@@ -7,14 +7,14 @@ import functools
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
 import lwm2m_lab
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.experiment import SIMULATED, Experiment, as_image, server_options, source_in_repository
-from lwm2m_lab.live.link import LINK_FIELDS, Link
+from lwm2m_lab.live.link import LINK_FIELDS, LINKS, Link, link_label
 from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.requests import Timers
 from lwm2m_lab.trace.bound import PathModel, lower_bound
@@ -29,11 +29,6 @@ _DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 #: What may be varied; the fields of a link replace those of `link`.
 PARAMETERS = (*_DEFAULTS, *LINK_FIELDS)
-#: Links that have a name of their own.
-_LINKS: dict[str, Callable[[], Link]] = {
-    "lan": Link.lan, "nb_iot": Link.nb_iot, "nb_iot_poor": functools.partial(Link.nb_iot, coverage="poor"),
-    "lte_m": Link.lte_m, "ieee802154": Link.ieee802154,
-}  # fmt: skip
 #: Values of one parameter.
 MOST = 100_000
 #: Bytes of the tokens of aiocoap in a run.
@@ -210,7 +205,7 @@ def _labelled(name: str, value: Any) -> tuple[Any, Any]:
     value = value.item() if hasattr(value, "item") and callable(value.item) else value
     value = _of_kind(name, value)
     if name == "link":
-        return next((known for known, make in _LINKS.items() if make() == value), repr(value)), value
+        return link_label(value), value
     if name == "device":
         return _device_label(value), value
     if name == "image":
@@ -222,13 +217,13 @@ def _labelled(name: str, value: Any) -> tuple[Any, Any]:
 
 def _of_kind(name: str, value: Any) -> Any:
     """A link by its name, an image from its file; else the value, if it is of the kind that is wanted."""
-    if name == "link" and isinstance(value, str) and value in _LINKS:
-        return _LINKS[value]()
+    if name == "link" and isinstance(value, str) and value in LINKS:
+        return LINKS[value]()
     if name == "image" and value is not None:
         return as_image(value, "", 0)
     wanted: type | tuple[type, ...] = {"link": Link, "device": DeviceOptions}.get(name, object)
     if not isinstance(value, wanted):
-        named = f"lab.Link, {', '.join(map(repr, _LINKS))}" if name == "link" else "lab.DeviceOptions"
+        named = f"lab.Link, {', '.join(map(repr, LINKS))}" if name == "link" else "lab.DeviceOptions"
         raise BadInput(f"{name} is {value!r}; {named} or several of them are expected")
     return value
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal, TypeVar
 
 from lwm2m_lab.errors import BadInput
 
-__all__ = ["LINK_FIELDS", "Direction", "Link", "Path"]
+__all__ = ["LINKS", "LINK_FIELDS", "Direction", "Link", "Path", "link_label"]
 
 Direction = Literal["up", "down"]
 Outages = Sequence[tuple[float, float]]
@@ -140,6 +141,22 @@ class Link:
 
 #: What a link has.
 LINK_FIELDS = tuple(field.name for field in fields(Link))
+#: Links that have a name of their own.
+LINKS: Mapping[str, Callable[[], Link]] = {
+    "lan": Link.lan, "nb_iot": Link.nb_iot, "nb_iot_poor": functools.partial(Link.nb_iot, coverage="poor"),
+    "lte_m": Link.lte_m, "ieee802154": Link.ieee802154,
+}  # fmt: skip
+
+
+def link_label(link: Link) -> str:
+    """The name of a link that has one, else what it is.
+
+    Examples
+    --------
+    >>> link_label(Link.nb_iot()), link_label(Link(loss=0.1))
+    ('nb_iot', 'Link(loss=0.1)')
+    """
+    return next((name for name, make in LINKS.items() if make() == link), repr(link))
 
 
 def _pick(name: str, value: T | Mapping[str, T], direction: str) -> T:

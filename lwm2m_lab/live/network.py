@@ -24,7 +24,7 @@ import aiocoap
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.clock import SimulatedLoop
 from lwm2m_lab.live.endpoint import Endpoint, OuterTransport
-from lwm2m_lab.live.link import Link
+from lwm2m_lab.live.link import Link, Path
 from lwm2m_lab.live.secure import Sessions
 from lwm2m_lab.live.tcptap import Segment, TcpTap
 
@@ -253,10 +253,10 @@ class SimulatedNetwork:
         if receiver is not None and receiver.side == sender.side:
             self._deliver_later(0.0, payload, sender.address, destination, sender.side)
             return
-        path, now, notes = self.paths[sender.side], self.loop.time(), []
+        device = sender.address if sender.side == "device" else destination
+        path, now, notes = self.path_of(device, sender.side), self.loop.time(), []
         headers = 48 if ":" in destination[0] else 28
-        sent = max(now, self._busy_until[sender.side]) + 8 * (len(payload) + headers) / path.rate
-        self._busy_until[sender.side] = sent
+        sent = self.leaves_at(now, 8 * (len(payload) + headers), path, device, sender.side)
         if path.is_down(sent):
             notes.append("lost: the link was down")
         elif path.loss and self.dice.random() < path.loss:
@@ -269,7 +269,17 @@ class SimulatedNetwork:
             for _ in range(copies):
                 latency = sent - now + path.latency(self.dice)
                 self._deliver_later(latency, payload, sender.address, destination, side)
-        self._see(sender.side, sender.address, destination, payload, "; ".join(notes) or None)
+        self.see(sender.side, sender.address, destination, payload, "; ".join(notes) or None)
+
+    def path_of(self, device: Address, sender: Side) -> Path:
+        """What a datagram of that side passes on its way to or from a device."""
+        return self.paths[sender]
+
+    def leaves_at(self, now: float, bits: int, path: Path, device: Address, sender: Side) -> float:
+        """When the last bit of a datagram has left, behind those before it."""
+        sent = max(now, self._busy_until[sender]) + bits / path.rate
+        self._busy_until[sender] = sent
+        return sent
 
     def _deliver_later(self, latency: float, payload: bytes, source: Address, destination: Address, side: Side) -> None:
         self.loop.call_later(latency, self._arrive, payload, source, destination, side)
@@ -277,11 +287,11 @@ class SimulatedNetwork:
     def _arrive(self, payload: bytes, source: Address, destination: Address, side: Side) -> None:
         """Hand a datagram to whoever listens there now; a rebooted device's old port is nobody."""
         receiver = self.ports.get(destination)
-        self._see(side, source, destination, payload, None if receiver else "nobody listens on this port")
+        self.see(side, source, destination, payload, None if receiver else "nobody listens on this port")
         if receiver is not None:
             receiver.protocol.datagram_received(payload, source)
 
-    def _see(self, side: Side, source: Address, destination: Address, payload: bytes, note: str | None) -> None:
+    def see(self, side: Side, source: Address, destination: Address, payload: bytes, note: str | None) -> None:
         time_ns = SIMULATED_EPOCH_NS + round(self.loop.time() * 1e9)
         self.sightings.append(Sighting(time_ns, side, source, destination, payload, note))
 

@@ -26,6 +26,7 @@ from lwm2m_lab.wire.text import printable
 __all__ = [
     "COLOURS",
     "DPI",
+    "STATE_COLOURS",
     "WIDTH",
     "LabFigure",
     "marked_png",
@@ -49,6 +50,16 @@ COLOURS = {
     "event": "#444444",
     "faint": "#999999",
     "grid": "#DDDDDD",
+}
+#: Where a device of a fleet may be: waiting, in one of the States of Object 5, or done.
+STATE_COLOURS = {
+    "waiting": COLOURS["grid"],
+    "0 Idle": COLOURS["faint"],
+    "1 Downloading": COLOURS["progress"],
+    "2 Downloaded": COLOURS["package"],
+    "3 Updating": COLOURS["again"],
+    "succeeded": COLOURS["firmware"],
+    "not succeeded": COLOURS["result"],
 }
 _CURSOR = np.array([230, 159, 0, 255], np.uint8)
 _SETTINGS: Any = {
