@@ -46,8 +46,8 @@ exercises: $(READY)  ## make the lessons from their solutions, and run both
 
 SIZE ?= 1000000
 ROUNDS ?= 5
-bench: $(READY)  ## the reader against other tools, as a table; smaller by SIZE=100000, one part by SECTIONS=small
-	$(BIN)/python tests/bench/run.py --size $(SIZE) --rounds $(ROUNDS) $(SECTIONS)
+bench: $(READY)  ## the lab against other tools and itself, as a table; smaller by SIZE=100000, one part by SECTIONS=small
+	$(BIN)/python -m tests.bench.run --size $(SIZE) --rounds $(ROUNDS) $(SECTIONS)
 
 picture: $(READY)  ## the picture of the README, by its own five lines
 	$(BIN)/lwm2m-lab push --image-version 2.1.0 --size 20000 --loss 0.05 --seed 4 --plot docs/one-update.png

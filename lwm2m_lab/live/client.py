@@ -232,6 +232,22 @@ class LwM2MClient:
         task.add_done_callback(ended)
         return task.cancel
 
+    def later(self, seconds: float, work: Callable[[], None]) -> Callable[[], object]:
+        """Do something after a while, unless the power is off by then; an error in it comes out of `run`.
+
+        It is set with each block of a push: a task of `spawn` would cost as much as the rest of the device's answer.
+        """
+        power = self._power
+
+        def do() -> None:
+            if not power.done():
+                try:
+                    work()
+                except Exception as error:
+                    power.set_exception(error)
+
+        return asyncio.get_running_loop().call_later(seconds, do).cancel
+
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await asyncio.sleep(seconds)

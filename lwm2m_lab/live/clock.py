@@ -8,6 +8,9 @@ waiting for something that can never happen is an error at once instead of a han
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import heapq
+import itertools
 import selectors
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,7 +20,7 @@ from lwm2m_lab.errors import Deadlock
 __all__ = ["SimulatedLoop"]
 
 #: A poll of the real selector is a system call. Nothing arrives there but a wake-up from another thread (Ctrl-C), which
-#: may wait for this many rounds of the loop.
+#: may wait for this many rounds of the loop, simulated seconds passing or not.
 ROUNDS_PER_POLL = 64
 
 
@@ -32,7 +35,9 @@ class _JumpingSelector(selectors.BaseSelector):
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """What is ready now; where nothing is, the clock moves on to the next timer."""
         self._rounds += 1
-        if timeout == 0 and self._rounds % ROUNDS_PER_POLL:
+        if timeout is not None and self._rounds % ROUNDS_PER_POLL:
+            if timeout > 0:
+                self._advance(timeout)
             return []
         ready = self._real.select(0)
         if ready:
@@ -59,6 +64,18 @@ class _JumpingSelector(selectors.BaseSelector):
         self._real.close()
 
 
+class _Timer(asyncio.TimerHandle):
+    """Fires after those that were set before it for the same moment."""
+
+    __slots__ = ("number",)
+    number: int
+    _when: float
+    _scheduled: bool
+
+    def __lt__(self, other: _Timer) -> bool:  # type: ignore[override]
+        return self._when < other._when or (self._when == other._when and self.number < other.number)
+
+
 class SimulatedLoop(asyncio.SelectorEventLoop):
     """An asyncio event loop on simulated time, starting at 0.0 s.
 
@@ -76,8 +93,11 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     >>> loop.close()
     """
 
+    _scheduled: list[_Timer]
+    _check_closed: Callable[[], None]
+
     def __init__(self) -> None:
-        self._now = 0.0
+        self._now, self._timers = 0.0, itertools.count()
         super().__init__(_JumpingSelector(self._advance))
         # A wall clock has a resolution and asyncio fires timers that fall within it early; simulated time is exact.
         self._clock_resolution = 1e-9
@@ -85,6 +105,19 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Simulated seconds since the loop was made."""
         return self._now
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        """As asyncio does, and in order: two datagrams that are sent in one moment also arrive in that order.
+
+        Simulated moments are equal often, and in a heap equal ones change places with whatever else is in it.
+        """
+        self._check_closed()
+        timer = _Timer(when, callback, args, self, context)
+        timer.number, timer._scheduled = next(self._timers), True
+        heapq.heappush(self._scheduled, timer)
+        return timer
 
     def _advance(self, seconds: float) -> None:
         self._now += seconds

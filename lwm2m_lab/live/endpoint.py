@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, cast
 
-from lwm2m_lab.wire.coap import ERRORS, RESERVED_SZX, decode
+from lwm2m_lab.wire.coap import RESERVED_SZX, fault_of
 
 __all__ = ["Endpoint", "OuterTransport"]
 
@@ -61,7 +61,8 @@ class Endpoint(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         if self._is_awake() and _is_message(data):
-            self._active_at = asyncio.get_running_loop().time()
+            if self.awake_for is not None:
+                self._active_at = asyncio.get_running_loop().time()
             for one in self.incoming(data, addr[:2]):
                 self.inner.datagram_received(one, addr)
 
@@ -74,7 +75,7 @@ class Endpoint(asyncio.DatagramProtocol):
 
 def _is_message(data: bytes) -> bool:
     """Whether a datagram is a CoAP message; what is none is ignored (RFC 7252, 4.2), a reserved block size answered."""
-    return decode(data).error in (None, ERRORS[RESERVED_SZX])
+    return fault_of(data) in (None, RESERVED_SZX)
 
 
 class OuterTransport(asyncio.DatagramTransport):
@@ -104,6 +105,7 @@ class _Outlet(OuterTransport):
         self.endpoint = endpoint
 
     def sendto(self, data: Any, addr: Any = None) -> None:
-        self.endpoint._active_at = asyncio.get_running_loop().time()
+        if self.endpoint.awake_for is not None:
+            self.endpoint._active_at = asyncio.get_running_loop().time()
         for one in self.endpoint.outgoing(bytes(data), addr[:2]):
             self.real.sendto(one, addr)

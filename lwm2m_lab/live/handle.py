@@ -19,7 +19,7 @@ from lwm2m_lab.live import tree
 from lwm2m_lab.live.answer import Answer
 from lwm2m_lab.live.blockwise import Sending, send_blocks, szx_of
 from lwm2m_lab.live.registry import Registration
-from lwm2m_lab.live.requests import NoAnswer, Requester, cancel
+from lwm2m_lab.live.requests import NoAnswer, OnlyAcknowledged, Requester, cancel
 from lwm2m_lab.live.server import Registrar
 from lwm2m_lab.spec.objects import State, UpdateResult
 from lwm2m_lab.wire import encoding, values
@@ -87,23 +87,18 @@ class Client:
             When the device does not answer, or is not registered.
         """
         await self.server.awake(self.registration)
-        remote = self.registration.remote
-        return await self._answered(path, self.requester.ask(code, to=remote, path=path, payload=payload, **options))
+        message = self.requester.message(code, to=self.registration.remote, path=path, payload=payload, **options)
+        return await self._answered(self.requester.send(message, answer_within=self.answer_within))
 
-    async def _answered(self, path: str, request: Awaitable[aiocoap.Message]) -> aiocoap.Message:
+    async def _answered(self, answer: Awaitable[aiocoap.Message]) -> aiocoap.Message:
         """An answer, if it comes in time; the server learns who is awake."""
-        within = self.requester.timers.give_up_after + self.answer_within
         try:
-            async with asyncio.timeout(within):
-                response = await request
+            response = await answer
+        except OnlyAcknowledged:
+            raise
         except NoAnswer:
             self.server.fell_asleep(self.endpoint)
             raise
-        except (aiocoap.error.NetworkError, aiocoap.error.LibraryShutdown) as error:
-            self.server.fell_asleep(self.endpoint)
-            raise NoAnswer(f"the observation of {path} got no answer") from error
-        except TimeoutError:
-            raise NoAnswer(f"{path} was acknowledged and not answered within {within:g} s") from None
         self.server.heard(self.endpoint)
         return response
 
@@ -173,7 +168,7 @@ class Client:
         await self.server.awake(self.registration)
         message = self.requester.message(Code.GET, to=self.registration.remote, path=path, observe=0, accept=accept)
         request = self.requester.context.request(message, handle_blockwise=False)
-        response = await self._answered(path, request.response)
+        response = await self._answered(self.requester.answer(request, message, self.answer_within))
         answer = Answer.of(response, path)
         self._keep(path, answer)
         if answer.is_success and response.opt.observe is not None:

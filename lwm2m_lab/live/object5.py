@@ -44,6 +44,9 @@ class Host(Protocol):
     def spawn(self, work: Coroutine[Any, Any, None]) -> Callable[[], object]:
         """Do something beside; what comes back ends it."""
 
+    def later(self, seconds: float, work: Callable[[], None]) -> Callable[[], object]:
+        """Do something after a while; what comes back calls it off."""
+
     async def sleep(self, seconds: float) -> None:
         """Wait."""
 

@@ -71,7 +71,7 @@ class Push(FirmwareObject):
             self._end_of_push()
             self.judge(self.unwrapped(request, body))
             return self.receiver.answer(request, self._final_code())
-        self._stop_waiting = self.host.spawn(self._give_up_on_sender())
+        self._stop_waiting = self.host.later(self.options.forget_after, self._give_up_on_sender)
         return self.answer_block(request, verdict)
 
     def answer_block(self, request: aiocoap.Message, verdict: Verdict) -> aiocoap.Message:
@@ -99,9 +99,8 @@ class Push(FirmwareObject):
         """Which limit a package meets first that is larger than one of them."""
         return Event.NO_MEMORY if self.options.memory < self.options.storage else Event.NO_STORAGE
 
-    async def _give_up_on_sender(self) -> None:
+    def _give_up_on_sender(self) -> None:
         """Nothing tells a receiver that the sender has gone (A13): it looks at its own clock."""
-        await self.host.sleep(self.options.forget_after)
         self._end_of_push()
         self.step(Event.SENDER_GONE)
 

@@ -238,6 +238,8 @@ def _title(one: Combination, row: dict[str, Any]) -> str:
     what = f"{size / 1000:g} kB in {blocks} {'block' if blocks == 1 else 'blocks'} of {block}"
     if not row["delivered"]:
         return f"{what}: did not arrive; the formula gives it {row['expected_delivered']:.0%}"
+    if not row["bound_s"]:
+        return f"{what}: {row['transfer_s']:.1f} s over a link without delay and without a limit of rate"
     slower = row["transfer_s"] / row["bound_s"]
     return f"{what}: {row['transfer_s']:.1f} s, {slower:.1f} times what it takes without loss"
 

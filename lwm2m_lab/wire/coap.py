@@ -7,7 +7,7 @@ from typing import Literal
 
 __all__ = [
     "CODES", "ERRORS", "OPTIONS", "TYPES", "Block", "Message", "Options", "code_name", "decode", "decode_options",
-    "early_error", "encode", "option_text",
+    "early_error", "encode", "fault_of", "option_text",
 ]  # fmt: skip
 
 TYPES = ("CON", "NON", "ACK", "RST")
@@ -248,8 +248,46 @@ def decode_options(data: bytes, at: int = 0) -> tuple[list[tuple[int, bytes]], b
         options.append((number, value))
         # Only the first of a kind counts, the one with a step before it.
         if delta and number in (BLOCK1, BLOCK2) and fault is None:
-            fault = LONG_BLOCK if len(value) > 3 else RESERVED_SZX if value and value[-1] & 7 == 7 else None
+            fault = _fault_of_block(value)
     return options, b"", fault
+
+
+def fault_of(datagram: bytes) -> int | None:
+    """What `decode` would find wrong, as a position in `ERRORS`, at a third of its cost: nothing is kept.
+
+    Examples
+    --------
+    >>> ERRORS[fault_of(bytes.fromhex("44031000deadbeefb13501300130112ad102"))]
+    'an option reaches beyond the message'
+    """
+    early = early_error(datagram)
+    if early is not None:
+        return early
+    end = len(datagram)
+    if datagram[1] == 0:
+        return NOT_EMPTY if end > 4 else None
+    at, number, fault = 4 + (datagram[0] & 15), 0, None
+    while at < end:
+        head, at = datagram[at], at + 1
+        if head == 0xFF:
+            return fault if at < end or fault is not None else NO_PAYLOAD
+        delta, length = head >> 4, head & 15
+        if delta > 12 or length > 12:
+            if delta == 15 or length == 15:
+                return RESERVED_NIBBLE
+            delta, at = _extended(datagram, at, delta)
+            length, at = _extended(datagram, at, length)
+        number, at = number + delta, at + length
+        if at > end:
+            return OPTION_BEYOND
+        if delta and fault is None and number in (BLOCK1, BLOCK2):
+            fault = _fault_of_block(datagram[at - length : at])
+    return fault
+
+
+def _fault_of_block(value: bytes) -> int | None:
+    """What is wrong with the value of a Block option."""
+    return LONG_BLOCK if len(value) > 3 else RESERVED_SZX if value and value[-1] & 7 == 7 else None
 
 
 def _extended(data: bytes, at: int, nibble: int) -> tuple[int, int]:

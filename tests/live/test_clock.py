@@ -42,6 +42,17 @@ def test_timers_fire_in_order_and_on_time(loop: SimulatedLoop) -> None:
     assert woken == [("a", 1.0), ("b", 2.5), ("c", 3.0)]
 
 
+def test_timers_of_one_moment_fire_in_the_order_in_which_they_were_set(loop: SimulatedLoop) -> None:
+    """Whatever else is in the heap, and whatever has been called off."""
+    fired: list[int] = []
+    for number in range(100):
+        loop.call_later(1.0, fired.append, number)
+        loop.call_later(0.5 + number % 7, list)
+        loop.call_later(1.0, fired.append, -1).cancel()
+    loop.run_until_complete(asyncio.sleep(2))
+    assert fired == list(range(100))
+
+
 def test_waiting_for_nothing_is_an_error_at_once(loop: SimulatedLoop) -> None:
     """A future that nobody can fulfil is a deadlock, said in one sentence."""
     with pytest.raises(Deadlock, match="nothing is scheduled and nothing is in flight"):

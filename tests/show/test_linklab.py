@@ -26,8 +26,8 @@ def until(true: Callable[[], bool]) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("delay", 0.5), ("loss", 0.2), ("rate", 20e3), ("size", 5_000), ("block_size", 128), ("delivery", "pull"),
-        ("ack_timeout", 8.0), ("seed", 5),
+        ("delay", 0.5), ("delay", 0.0), ("loss", 0.2), ("rate", 20e3), ("size", 5_000), ("block_size", 128),
+        ("delivery", "pull"), ("ack_timeout", 8.0), ("seed", 5),
     ],
 )  # fmt: skip
 def test_every_control_changes_the_picture(name: str, value: float | str) -> None:

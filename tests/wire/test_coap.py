@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lwm2m_lab.wire import Columns, read_columns
-from lwm2m_lab.wire.coap import CODES, ERRORS, OPTIONS, Block, Message, code_name, decode, encode
+from lwm2m_lab.wire.coap import CODES, ERRORS, OPTIONS, Block, Message, code_name, decode, encode, fault_of
 from lwm2m_lab.wire.packets import udp_packet
 from lwm2m_lab.wire.pcap import Interface
 from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
@@ -171,6 +171,27 @@ def test_damage_has_a_name(datagram: str, error: str) -> None:
     raw = bytes.fromhex(datagram)
     assert (decode(raw).error, columns_of(raw).text("error", 0)) == (error, error)
     assert error in ERRORS
+
+
+#: A header, then options that begin well, so that what follows is looked at.
+NEARLY_MESSAGES = st.builds(
+    lambda code, token, options, tail, more: (
+        encode(Message("CON", code, 7, token, options))[: None if more else -1] + tail
+    ),
+    st.sampled_from(["0.00", *CODES_IN_USE]),
+    st.binary(max_size=8),
+    st.lists(st.tuples(st.sampled_from([4, 11, 23, 27, 60, 2000]), st.binary(max_size=5)), max_size=5).map(tuple),
+    st.binary(max_size=8),
+    st.booleans(),
+)
+
+
+@given(st.binary(max_size=40) | NEARLY_MESSAGES)
+@settings(max_examples=500)
+def test_a_fault_is_found_without_decoding(datagram: bytes) -> None:
+    """What an endpoint asks of each datagram is what the decoder says of it."""
+    fault = fault_of(datagram)
+    assert (None if fault is None else ERRORS[fault]) == decode(datagram).error
 
 
 def test_codes_are_said_as_people_say_them() -> None:

@@ -1,0 +1,108 @@
+"""How long each panel takes from a moved control to its new picture, in Python: what a browser adds is its own.
+
+A control is given its next value, as a front end does; the panel has redrawn when that returns, and something that it
+shows must have changed. The first move is left out: it fills the caches of fonts.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from tests.bench.measuring import Bench, Row, child, measured
+
+#: Milliseconds that a move may take, the median of all moves.
+LIMIT = 150
+#: Moves of each control for each round that is asked for.
+TIMES = 4
+
+
+def panels(bench: Bench) -> Iterator[Row]:
+    """Every panel with controls, and each of its controls."""
+    for name, moves in child("panels", bench.rounds * TIMES).items():
+        wall, cpu = ([move[at] for move in moves] for at in (0, 1))
+        middle, worst = 1000 * statistics.median(wall), 1000 * statistics.quantiles(wall, n=20)[-1]
+        figure = f"{middle:.0f} ms (of the processor {1000 * statistics.median(cpu):.0f}), 1 in 20 over {worst:.0f} ms"
+        yield Row("a move", measured(name, wall), figure, f"< {LIMIT} ms", middle < LIMIT)
+
+
+#: A panel, and the values that a control of it takes in turns.
+Case = tuple[str, Any, Callable[[Any], None], Sequence[Any]]
+
+
+def _cases() -> Iterator[Case]:
+    """Each panel on something of the size that a lesson gives it."""
+    import lwm2m_lab as lab
+
+    def set_value(control: Any) -> Callable[[Any], None]:
+        return lambda value: setattr(control, "value", value)
+
+    def slider(control: Any) -> tuple[Callable[[Any], None], Sequence[Any]]:
+        count = control.max - control.min + 1
+        return set_value(control), [control.min + (at * 7) % count for at in range(count)]
+
+    stepper = lab.show.stepper("1.1")
+    yield "stepper, version", stepper, set_value(stepper.version), ["1.0", "1.2", "1.1"]
+    push = [lab.Event.FIRST_BLOCK, lab.Event.PACKAGE_COMPLETE, lab.Event.RESET]
+    yield "stepper, event", lab.show.stepper("1.1"), None, push  # type: ignore[misc]
+    link = lab.show.link_lab()
+    yield "link_lab, loss", link, set_value(link.controls["loss"]), [0.0, 0.02, 0.1, 0.2, 0.07]
+    yield "link_lab, delay", link, set_value(link.controls["delay"]), [0.0, 0.5, 1.0, 2.5]
+    yield "link_lab, block size", link, set_value(link.controls["block_size"]), [256, 1024, 512]
+    yield "link_lab, ACK_TIMEOUT", link, set_value(link.controls["ack_timeout"]), [1, 4, 8, 2]
+    run = lab.push(size=60_000, loss=0.1, seed=4)
+    blocks = lab.show.block_explorer(run)
+    yield "block_explorer", blocks, *slider(blocks.cursor)
+    image = lab.show.image_explorer(lab.image(size=60_000))
+    yield "image_explorer", image, *slider(image.cursor)
+    slots = lab.show.slot_animation(lab.push(size=5_000))
+    yield "slot_animation", slots, *slider(slots.cursor)
+    table = lab.show.truth_table_panel()
+    yield "truth_table_panel, device", table, set_value(table.device), ["D1", "D7", "D5"]
+    yield "truth_table_panel, strategy", table, set_value(table.strategy), ["S1", "S7", "S3"]
+    trace = lab.read("anjay-push-badcrc").explore()
+    yield "trace explorer, 60 messages", trace, *slider(trace.cursor)
+    trace = run.explore()
+    yield f"trace explorer, {trace.cursor.max + 1} messages", trace, *slider(trace.cursor)
+    beside = lab.show.side_by_side(run, lab.pull(size=60_000, loss=0.1, seed=4))
+    yield "side_by_side", beside, *slider(beside.cursor)
+    bench = lab.show.conformance_explorer(lab.conformance(cases=["int-652", "int-772", "int-770"]))
+    yield "conformance_explorer", bench, set_value(bench.case), ["int-772", "int-770", "int-652"]
+    rules = lab.show.rule_diff("1.0", "1.2")
+    yield "rule_diff", rules, set_value(rules.new), ["1.1", "1.2"]
+    card = lab.show.case_card(1)
+    yield "case_card", card, set_value(card.chooser), list(range(2, 12))
+
+
+def _shown(widget: Any) -> list[Any]:
+    """Every text and picture of a panel."""
+    found = [widget.value] if type(widget).__name__ in ("HTML", "Image") else []
+    return found + [one for inner in getattr(widget, "children", ()) for one in _shown(inner)]
+
+
+def _moves(
+    panel: Any, move: Callable[[Any], None] | None, values: Sequence[Any], count: int
+) -> list[tuple[float, float]]:
+    """Seconds of each move that changed something, on the wall's clock and of the processor."""
+    seconds: list[tuple[float, float]] = []
+    for number in range(count + 1):
+        before = _shown(panel.panel)
+        began, cpu = time.perf_counter(), time.process_time()
+        (move or panel.press)(values[number % len(values)])
+        spent = time.perf_counter() - began, time.process_time() - cpu
+        if number and _shown(panel.panel) != before:
+            seconds.append(spent)
+    assert len(seconds) > count // 2, "hardly a move changed what is shown"
+    return seconds
+
+
+def main(count: int) -> None:
+    print(json.dumps({name: _moves(panel, move, values, count) for name, panel, move, values in _cases()}))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
