@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.show.beside import SideBySide, side_by_side
     from lwm2m_lab.show.blocks import BlockExplorer, block_explorer
     from lwm2m_lab.show.board import conformance_board, conformance_matrix
+    from lwm2m_lab.show.campaigning import CampaignDashboard, campaign_dashboard
     from lwm2m_lab.show.case_explorer import conformance_explorer
     from lwm2m_lab.show.chart import version_chart
     from lwm2m_lab.show.clinic.card import CaseCard, case_card
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BlockExplorer": "blocks",
+    "CampaignDashboard": "campaigning",
     "Case": "clinic.cases",
     "CaseCard": "clinic.card",
     "ImageExplorer": "images",
@@ -38,6 +40,7 @@ _HOMES = {
     "SlotAnimation": "slots",
     "Stepper": "stepping",
     "block_explorer": "blocks",
+    "campaign_dashboard": "campaigning",
     "case": "clinic.cases",
     "case_card": "clinic.card",
     "Workbench": "app",
@@ -65,6 +68,7 @@ _HOMES = {
 
 __all__ = [
     "BlockExplorer",
+    "CampaignDashboard",
     "Case",
     "CaseCard",
     "ImageExplorer",
@@ -76,6 +80,7 @@ __all__ = [
     "VersionTable",
     "Workbench",
     "block_explorer",
+    "campaign_dashboard",
     "case",
     "case_card",
     "check",

@@ -127,7 +127,7 @@ def _marks(ax: Axes, run: CampaignRun) -> None:
 
 
 def _label_marks(ax: Axes, run: CampaignRun, end: float) -> None:
-    """Names of the lines, at their right inside the top of the picture; that of a stage only where it covers no other."""
+    """Names of the lines, at their right inside the top; that of a stage only where it covers no other."""
     marks = [(stage.began_s, f"stage {stage.number}", "event") for stage in run.stages[1:]]
     if run.stopped_s is not None:
         marks.append((run.stopped_s, "stopped", "result"))
