@@ -82,7 +82,8 @@ def test_importing_the_lab_is_cheap() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "more"), [("explain", ("numpy.ma",)), ("check", ("numpy.ma",)), ("triage", ()), ("messages", ())]
+    ("command", "more"),
+    [("explain", ("numpy.ma",)), ("check", ("numpy.ma",)), ("triage", ("numpy.ma",)), ("messages", ("numpy.ma",))],
 )
 def test_a_command_imports_what_it_needs(command: str, more: tuple[str, ...]) -> None:
     """A small capture is explained before pandas would be imported; keys are for DTLS, loops for runs."""

@@ -148,7 +148,7 @@ VERSION_CHECKS = {
             "after a failed update /3/0/3 is as before",
             "Update Result is 2 to 9, and /3/0/3 is not what it was before the Execute",
             "violation",
-            "one more reading of /3/0/3: a trial boot not yet taken back looks the same",
+            "one more reading of /3/0/3 tells whether a trial boot was taken back",
             "proved",
             "LwM2M E.6; ETS int-779, criterion C.b",
         ),

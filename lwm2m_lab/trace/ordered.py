@@ -1,4 +1,4 @@
-"""Integers in order, each once, and the number in the middle: numpy has both, at the price of importing `numpy.ma`.
+"""Integers in order, each once or among others, and the middle one: numpy has all, and imports `numpy.ma` for them.
 
 That import takes as long as all of a small capture's tables.
 """
@@ -10,7 +10,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["distinct", "median"]
+__all__ = ["among", "distinct", "median"]
+
+
+def among(values: NDArray[Any], others: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of some integers are among others.
+
+    Examples
+    --------
+    >>> among(np.array([5, 2, 7]), np.array([7, 5, 5])).tolist()
+    [True, False, True]
+    """
+    if not len(others):
+        return np.zeros(len(values), bool)
+    ordered = np.sort(others)
+    found: NDArray[np.bool_] = ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values
+    return found
 
 
 def distinct(*values: NDArray[Any]) -> NDArray[Any]:

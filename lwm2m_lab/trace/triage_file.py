@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lwm2m_lab.trace.ordered import distinct
 from lwm2m_lab.trace.triage import Lack, Weight
 from lwm2m_lab.wire.survey import Flow, Survey
 
@@ -182,7 +183,7 @@ def no_update(capture: Capture, seen: Survey) -> Iterator[Lack]:
 def unusual_ports(capture: Capture, seen: Survey) -> Iterator[Lack]:
     """Flows that look like CoAP and were not taken for it."""
     columns = capture.columns
-    taken = {columns.categories["src"][code] for code in np.unique(np.append(columns["src"], columns["dst"]))}
+    taken = {columns.categories["src"][code] for code in distinct(columns["src"], columns["dst"])}
     for pair in _conversations([flow for flow in seen.flows if flow.plausible]):
         ends = (pair[0].source, pair[0].destination)
         datagrams, plausible = sum(one.datagrams for one in pair), sum(one.plausible for one in pair)

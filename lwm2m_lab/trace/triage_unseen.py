@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lwm2m_lab.trace.endpoints import Registration
 from lwm2m_lab.trace.exchanges import alike, group_codes
-from lwm2m_lab.trace.ordered import distinct
+from lwm2m_lab.trace.ordered import among, distinct
 from lwm2m_lab.trace.outcomes import accepted_installs
 from lwm2m_lab.trace.triage import Lack
 from lwm2m_lab.trace.triage_file import ENOUGH, Check
@@ -67,7 +67,7 @@ def sampled(capture: Capture, seen: Survey) -> Iterator[Lack]:
     # Who asked whom with which message id.
     ends = (("src", "dst"), ("dst", "src"), ("mid", "mid"))
     key = group_codes(*(np.append(columns[asks][requests], columns[answers][acks]) for asks, answers in ends))
-    answered = np.isin(key[len(requests) :], key[: len(requests)])
+    answered = among(key[len(requests) :], key[: len(requests)])
     orphans = acks[~answered & _both_ways(*_by_hosts(columns))[acks]]
     if len(orphans) >= ENOUGH:
         yield Lack(
@@ -232,8 +232,7 @@ def _by_hosts(columns: Columns) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
 
 def _both_ways(pair: NDArray[np.int64], way: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """For each message whether others went the other way between the same hosts."""
-    both: NDArray[np.bool_] = np.isin(pair, pair[way]) & np.isin(pair, pair[~way])
-    return both
+    return among(pair, pair[way]) & among(pair, pair[~way])
 
 
 def _executed(capture: Capture, update: Update) -> tuple[int, float] | None:

@@ -181,7 +181,8 @@ def _ip_headers(data: Bytes, start: Ints, end: Ints, linktypes: Ints | int) -> t
     if isinstance(linktypes, int):
         return _ip_headers_of(data, start, end, linktypes)
     ip, version = start.copy(), np.zeros(len(start), np.uint8)
-    for linktype in np.unique(linktypes).tolist():
+    # With counts: without them `np.unique` imports `numpy.ma`.
+    for linktype in np.unique(linktypes, return_counts=True)[0].tolist():
         here = np.flatnonzero(linktypes == linktype)
         ip[here], version[here] = _ip_headers_of(data, start.take(here), end.take(here), linktype)
     return ip, version

@@ -194,7 +194,8 @@ class _Surveyor:
         """ICMP errors that say that nobody is there."""
         if len(self.found.unreachable) >= MOST_NAMED:
             return
-        for linktype in np.unique(linktypes).tolist():
+        # With counts: without them `np.unique` imports `numpy.ma`.
+        for linktype in np.unique(linktypes, return_counts=True)[0].tolist():
             if linktype not in LINK_TYPES:
                 continue
             rows = np.nonzero((linktypes == linktype) & (records.captured >= LINK_TYPES[linktype][1] + 48))[0]

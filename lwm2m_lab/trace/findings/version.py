@@ -185,8 +185,9 @@ def version_after_failure(case: Case) -> Iterator[Conclusion]:
         yield (
             Verdict.FAIL,
             f"Update Result {failed.first('value')} in frame {settled} says that the update failed, and yet /3/0/3 "
-            f"went from {before} to {value} (frame {frame}): a trial boot not yet taken back looks the same as a "
-            "violation, so the cause is open until /3/0/3 is read once more after the confirmation time",
+            f"went from {before} to {value} (frame {frame}): what was read breaks the rule, whether it is a trial boot "
+            "not yet taken back or an image that stays; which of them it is, one more reading of /3/0/3 after the "
+            "confirmation time tells, before the package is sent again",
             [settled, frame],
         )
 
