@@ -64,6 +64,7 @@ def _run(options: argparse.Namespace) -> int:
         endpoints=None if options.allow is None else frozenset(options.allow),
         credentials=credentials(options),
         told=_tell,
+        said=lambda sentence: print(sentence, flush=True),
     )
     with server:
         try:

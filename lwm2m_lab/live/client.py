@@ -159,7 +159,7 @@ class LwM2MClient:
         sessions = self.reach.sessions() if scheme == "coaps" else None
         context = await self.network.context(self, side="device", bind=bind, endpoint=self.endpoint, sessions=sessions)
         self.boots += 1
-        self.updater.requester = requester = Requester(context, self.timers, scheme)
+        self.updater.requester = requester = Requester(context, self.timers, scheme, sessions)
         self.operations = Operations(self._instances(), lwm2m=self.options.lwm2m, attributes=self.attributes)
         self.registration = self.with_faults(Registration)(
             self.server, requester, self.options, self.flash.settings, self.operations, self._happened

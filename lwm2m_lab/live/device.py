@@ -197,7 +197,9 @@ class Device:
             self._life.news.wait_for(lambda: found() or not self._life.runs, within)
         happened = found()
         if happened is None:
-            raise LabError(f"{what!r} did not happen to {self.endpoint} within {within:g} s")
+            ended = [one.what for one in self.truth if one.what.startswith("DTLS session") and " ended, " in one.what]
+            why = f"; {ended[-1]}" if ended else ""
+            raise LabError(f"{what!r} did not happen to {self.endpoint} within {within:g} s{why}")
         return happened
 
     def send(self, *paths: str) -> str | None:

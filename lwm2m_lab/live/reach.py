@@ -59,14 +59,14 @@ class Reach:
         if scheme == own.scheme:
             yield own
             return
-        context = await self._context(scheme)
+        sessions = self.sessions() if scheme == "coaps" else None
+        context = await self._context(scheme, sessions)
         try:
-            yield Requester(context, self.timers, scheme)
+            yield Requester(context, self.timers, scheme, sessions)
         finally:
             await context.shutdown()
 
-    async def _context(self, scheme: str) -> aiocoap.Context:
+    async def _context(self, scheme: str, sessions: Sessions | None) -> aiocoap.Context:
         if scheme == "coap+tcp":
             return await aiocoap.Context.create_client_context(loggername=LOGGER.name, transports=["tcpclient"])
-        sessions = self.sessions() if scheme == "coaps" else None
         return await self.network.context(None, side="device", bind=(self.host, 0), sessions=sessions)

@@ -20,6 +20,7 @@ from aiocoap.numbers.constants import TransportTuning
 from aiocoap.numbers.optionnumbers import OptionNumber
 
 from lwm2m_lab.errors import BadInput, LabError
+from lwm2m_lab.live.secure import Sessions
 
 __all__ = [
     "COAPS_PORT",
@@ -113,11 +114,14 @@ class Requester:
     timers : Timers
     scheme : {"coap", "coaps", "coap+tcp"}
         What the context's socket speaks, and so the scheme of every URI that can be asked through it.
+    sessions : Sessions or None
+        Of DTLS, on the context's socket: a request ends with the handshake that was made for it.
     """
 
     context: aiocoap.Context
     timers: Timers
     scheme: str = "coap"
+    sessions: Sessions | None = None
 
     def message(self, code: Code, *, to: Any, path: str = "", payload: bytes = b"", **options: Any) -> aiocoap.Message:
         """A request, confirmable; `to` is an aiocoap remote or a URI, `options` are aiocoap's names."""
@@ -178,6 +182,8 @@ class Requester:
         # Over UDP a request that was acknowledged is sent no more, and its answer may never come (RFC 7252, 4.2).
         within = self.timers.give_up_after + (0.0 if self.scheme == "coap+tcp" else answer_within)
         try:
+            if self.sessions is not None:
+                return await self._unless_refused(self.sessions, request.response, message, within)
             return await _unless_late(request.response, within)
         except (aiocoap.error.ResolutionError, socket.gaierror) as error:
             raise UnknownHost(f"the host of {message.get_request_uri()} has no address") from error
@@ -190,6 +196,26 @@ class Requester:
             raise OnlyAcknowledged(
                 f"{message.code} {path_of(message)} was {promised}not answered within {within:g} s"
             ) from None
+
+    async def _unless_refused(
+        self, sessions: Sessions, response: asyncio.Future[aiocoap.Message], message: aiocoap.Message, within: float
+    ) -> aiocoap.Message:
+        """A response, or NoAnswer as soon as the handshake with its peer has failed."""
+        refused: list[str] = []
+
+        def ended(key: tuple[str, int], why: str) -> None:
+            if message.remote is not None and message.remote.address[:2] == key:
+                refused.append(why)
+                response.cancel()
+
+        with sessions.watched(ended):
+            try:
+                return await _unless_late(response, within)
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                if refused and task is not None and not task.cancelling():
+                    raise NoAnswer(refused[0]) from None
+                raise
 
     async def ask(
         self, code: Code, *, to: Any, path: str = "", payload: bytes = b"", **options: Any

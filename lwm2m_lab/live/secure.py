@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import collections
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from lwm2m_lab.live.credentials import Credentials
 from lwm2m_lab.live.endpoint import OuterTransport
+from lwm2m_lab.live.shaking import ANSWERED_WITHIN, Handshake, refusal
 from lwm2m_lab.live.tinydtls import CONNECTED, Association, has_dtls, need_dtls
-from lwm2m_lab.wire.dtls_sessions import ALERTS
+from lwm2m_lab.wire.dtls_sessions import ALERTS, LONGEST_SHOWN
 
 __all__ = ["HANDSHAKE_WITHIN", "Sessions", "has_dtls", "need_dtls"]
 
@@ -45,7 +47,7 @@ class _Peer:
 
     address: Any
     association: Association
-    began: float
+    shake: Handshake
     is_open: bool = False
     waiting: collections.deque[bytes] = field(default_factory=lambda: collections.deque(maxlen=MOST_WAITING))
     heard: bytes = b""
@@ -70,6 +72,8 @@ class Sessions(asyncio.DatagramProtocol):
         Called with a sentence when a session has opened, is refused or has ended.
     handshake_within : float
         Seconds.
+    answered_within : float
+        Seconds that the Finished of a client waits for the server's, at least: one with another key says nothing.
     most : int
         Sessions at a time.
 
@@ -93,11 +97,15 @@ class Sessions(asyncio.DatagramProtocol):
         opens: bool,
         told: Callable[[str], None] = lambda _: None,
         handshake_within: float = HANDSHAKE_WITHIN,
+        answered_within: float = ANSWERED_WITHIN,
         most: int = MOST_SESSIONS,
     ) -> None:
         need_dtls()
         self._credentials, self._opens, self._told = credentials, opens, told
-        self._within, self._most = handshake_within, most
+        self._within, self._answered_within, self._most = handshake_within, answered_within, most
+        self._watchers: list[Callable[[Key, str], None]] = []
+        # What waited in vain; aiocoap sends it again for a while, which is no reason for another handshake.
+        self._given_up: collections.deque[tuple[Key, bytes]] = collections.deque(maxlen=MOST_WAITING)
         self._identity = credentials.own()[0].encode() if opens else b""
         self._peers: collections.OrderedDict[Key, _Peer] = collections.OrderedDict()
         self._strangers: collections.OrderedDict[Key, _Peer] = collections.OrderedDict()
@@ -113,6 +121,15 @@ class Sessions(asyncio.DatagramProtocol):
         """Who proved to hold the key of an identity, from this address; None where there is no session."""
         peer = self._peers.get(address[:2])
         return (peer.association.asked or b"").decode(errors="replace") if peer is not None and peer.is_open else None
+
+    @contextlib.contextmanager
+    def watched(self, ended: Callable[[Key, str], None]) -> Iterator[None]:
+        """Within the block it is told of each handshake that fails: with whom, and why."""
+        self._watchers.append(ended)
+        try:
+            yield
+        finally:
+            self._watchers.remove(ended)
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -138,9 +155,23 @@ class Sessions(asyncio.DatagramProtocol):
             return
         peer.heard = data
         goes_on = peer.association.receive(data)
+        asked = peer.association.asked
+        finished = not peer.is_open and peer.shake.hears_finished(data, has_key=peer.association.has_key)
         self._settle(key, peer)
-        if not goes_on and self._peers.get(key) is peer:
-            unknown = ": unknown identity" if peer.association.is_unknown else ""
+        if self._peers.get(key) is not peer:
+            return
+        if finished and peer.hello and not peer.is_open:
+            # Dropping it (RFC 6347, 4.1.2.7) would leave both in silence. An alert in the clear anybody can forge who
+            # can forge this Finished.
+            self._transport.sendto(peer.shake.alert(), peer.address)
+            self._end(
+                key,
+                f"the handshake was refused: the Finished of {_name(asked)} does not authenticate, its key is "
+                "another than the one here",
+                alert=False,
+            )
+        elif not goes_on:
+            unknown = f": unknown identity {_name(asked)}" if peer.association.is_unknown else ""
             self._end(key, f"the handshake was refused{unknown}")
 
     def error_received(self, exc: Exception) -> None:
@@ -156,10 +187,10 @@ class Sessions(asyncio.DatagramProtocol):
         """Send on the session with an address; without one it waits for the handshake that it begins."""
         key = address[:2]
         peer = self._peers.get(key)
-        if self._is_closed or (peer is None and not self._opens):
+        if self._is_closed or (peer is None and (not self._opens or (key, data) in self._given_up)):
             return
         if peer is None:
-            peer = self._add(key, _Peer(address, self._associate(address), self._loop.time()))
+            peer = self._add(key, self._new_peer(address))
             peer.association.connect()
         elif peer.is_open:
             self._peers.move_to_end(key)
@@ -181,8 +212,8 @@ class Sessions(asyncio.DatagramProtocol):
 
     # ---------------------------------------------------------------- peers
 
-    def _associate(self, address: Any) -> Association:
-        return Association(address, self._credentials, self._identity)
+    def _new_peer(self, address: Any) -> _Peer:
+        return _Peer(address, Association(address, self._credentials, self._identity), Handshake(self._loop.time()))
 
     def _stranger(self, key: Key, address: Any, data: bytes) -> _Peer | None:
         """Whoever says ClientHello from an address without a session; the one that did so first makes room."""
@@ -191,7 +222,7 @@ class Sessions(asyncio.DatagramProtocol):
         if key not in self._strangers:
             while len(self._strangers) >= MOST_STRANGERS:
                 self._forget(self._strangers.popitem(last=False)[1], alert=False)
-            self._strangers[key] = _Peer(address, self._associate(address), self._loop.time())
+            self._strangers[key] = self._new_peer(address)
         return self._strangers[key]
 
     def _add(self, key: Key, peer: _Peer) -> _Peer:
@@ -205,7 +236,7 @@ class Sessions(asyncio.DatagramProtocol):
 
     def _begin(self, peer: _Peer) -> None:
         """Give a handshake its time."""
-        peer.is_open, peer.began = False, self._loop.time()
+        peer.is_open, peer.shake, peer.association.asked = False, Handshake(self._loop.time()), None
         if self._ticking is None:
             self._ticking = self._loop.call_later(TICK, self._tick)
 
@@ -215,16 +246,37 @@ class Sessions(asyncio.DatagramProtocol):
         for key, peer in [(key, peer) for key, peer in self._peers.items() if not peer.is_open]:
             peer.association.look_at_timers()
             self._settle(key, peer)
-            if self._peers.get(key) is peer and now - peer.began > self._within:
-                self._end(key, f"no end of the handshake within {self._within:g} s: nobody there, or another key")
+            why = self._why_late(peer, now) if self._peers.get(key) is peer else None
+            if why is not None:
+                self._end(key, why)
         if self._ticking is None and any(not peer.is_open for peer in self._peers.values()):
             self._ticking = self._loop.call_later(TICK, self._tick)
 
-    def _end(self, key: Key, why: str) -> None:
+    def _why_late(self, peer: _Peer, now: float) -> str | None:
+        """Why a handshake has had its time; None where it goes on."""
+        shake = peer.shake
+        if not peer.hello and shake.is_unanswered(now, self._answered_within):
+            waited = f"within {now - (shake.said_finished or now):.0f} s"
+            return (
+                f"no answer to the Finished of {_name(self._identity)} {waited}: the peer has another key, or is gone"
+            )
+        if now - shake.began <= self._within:
+            return None
+        if not peer.heard:
+            return f"nobody answered within {self._within:g} s"
+        who = _name(peer.association.asked) + " " if peer.association.asked else ""
+        return f"no end of the handshake {who and 'of ' + who}within {self._within:g} s"
+
+    def _end(self, key: Key, why: str, *, alert: bool = True) -> None:
         """Forget a peer and say why."""
         peer = self._peers.pop(key)
-        self._forget(peer, alert=True)
-        self._told(f"DTLS session with {_text(peer.address)} ended, {why}")
+        self._forget(peer, alert=alert)
+        sentence = f"DTLS session with {_text(peer.address)} ended, {why}"
+        self._told(sentence)
+        if not peer.is_open:
+            self._given_up.extend((key, data) for data in peer.waiting)
+            for ended in [*self._watchers]:
+                ended(key, sentence)
 
     def _forget(self, peer: _Peer, *, alert: bool) -> None:
         """End the session with a peer, where there is one."""
@@ -261,6 +313,7 @@ class Sessions(asyncio.DatagramProtocol):
         elif in_clear and datagram[0] == _ALERT and datagram[_HEADER] == _FATAL and peer.association.is_unknown:
             # tinydtls says "internal error" (RFC 4279, 2: unknown_psk_identity).
             datagram = datagram[:-1] + bytes([_UNKNOWN_PSK_IDENTITY])
+        peer.shake.sends(datagram, self._loop.time())
         self._transport.sendto(datagram, peer.address)
 
     def _accepted(self, key: Key, peer: _Peer) -> None:
@@ -286,8 +339,8 @@ class Sessions(asyncio.DatagramProtocol):
             while peer.waiting:
                 self.send(peer.waiting.popleft(), peer.address)
         elif level == _FATAL or (level and code == _CLOSE_NOTIFY):
-            name = ALERTS.get(code, str(code))
-            self._end(key, f"alert {name}" if peer.is_open else f"the handshake was refused: alert {name}")
+            ours = None if peer.hello else self._identity.decode()
+            self._end(key, f"alert {ALERTS.get(code, code)}" if peer.is_open else refusal(code, ours))
 
 
 class _SecureTransport(OuterTransport):
@@ -307,6 +360,11 @@ class _SecureTransport(OuterTransport):
     def close(self) -> None:
         self._sessions.close()
         self.real.close()
+
+
+def _name(identity: bytes | None) -> str:
+    """An identity as it is shown."""
+    return repr((identity or b"").decode(errors="replace")[:LONGEST_SHOWN])
 
 
 def _text(address: Any) -> str:

@@ -86,6 +86,8 @@ class Server:
     limits : Limits, optional
     told : callable, optional
         Called with what happened to a registration, and which, in the server's thread.
+    said : callable, optional
+        Called with a sentence when a DTLS session has opened, is refused or has ended.
 
     Raises
     ------
@@ -115,10 +117,11 @@ class Server:
         timers: Timers | None = None,
         limits: Limits | None = None,
         told: Callable[[str, Registration], None] = lambda *_: None,
+        said: Callable[[str], None] = lambda _: None,
     ) -> None:
         if credentials is not None:
             need_dtls()
-        self.options, self._timers, self._told = options or PATIENT, timers or Timers(), told
+        self.options, self._timers, self._told, self._said = options or PATIENT, timers or Timers(), told, said
         self.files = ImageFolder(images) if isinstance(images, str | os.PathLike) else images or {}
         self._bind, self._http, self._credentials = bind, http, credentials
         self._registrar = build(Registrar, self.options.faults)(allowed=endpoints, limits=limits, told=self._heard)
@@ -172,7 +175,7 @@ class Server:
         self.stop()
 
     async def _live(self, ready: Ready) -> None:
-        sessions = None if self._credentials is None else Sessions(self._credentials, opens=False)
+        sessions = None if self._credentials is None else Sessions(self._credentials, opens=False, told=self._said)
         site = Site(self._registrar, self._repository)
         context = await self._network.context(
             site, side="server", bind=self._bind, endpoint=self._endpoint, sessions=sessions

@@ -125,6 +125,11 @@ class Association:
         return self._credentials.key_of(identity)
 
     @property
+    def has_key(self) -> bool:
+        """Whether the identity that was asked for has a key."""
+        return self.asked is not None and not self.is_unknown
+
+    @property
     def is_unknown(self) -> bool:
         """Whether the identity that was asked for has no key."""
         return self.asked is not None and self._credentials.key_of(self.asked) is None

@@ -12,6 +12,7 @@ from typing import IO, Any
 import pytest
 
 import lwm2m_lab as lab
+from lwm2m_lab.errors import LabError
 from lwm2m_lab.live.credentials import Credentials
 from lwm2m_lab.live.requests import Timers
 from lwm2m_lab.wire.coap import Message, decode, encode
@@ -74,10 +75,11 @@ def test_libcoap_pushes_over_coaps(
 
 
 def test_libcoap_with_another_name_or_key(device: lab.Device) -> None:
-    """The alert for an identity that nobody knows; silence for a key that does not fit; then all is as ever."""
+    """An alert for an identity that nobody knows, and for a key that does not fit; then all is as ever."""
     assert b"unknown PSK identity" in libcoap(device, path="/5/0/3", user="nobody")
-    assert b"cannot send CoAP pdu" in libcoap(device, "-B", "2", path="/5/0/3", key="x" * 16)
+    assert b"bad record mac" in libcoap(device, path="/5/0/3", key="x" * 16)
     assert libcoap(device, path="/5/0/3") == b"0"
+    assert any("the Finished of 'urn:dev:1' does not authenticate" in one.what for one in device.truth)
     assert any("the handshake was refused: unknown identity" in one.what for one in device.truth)
 
 
@@ -125,3 +127,14 @@ def test_a_pull_from_libcoap(
     device.wait_for("package complete and accepted")
     assert (device.state, device.result) == (2, 0)
     assert libcoap(device, path="/5/0/7") == b"2.1.0"
+
+
+def test_a_server_of_libcoap_with_another_key(coap_server_with_dtls: int) -> None:
+    """OpenSSL drops our Finished in silence; the device says so in its own time."""
+    wrong = Credentials({"urn:dev:1": b"another key 1234"})
+    uri = f"coaps://127.0.0.1:{coap_server_with_dtls + 1}"
+    with (
+        lab.Device(server=uri, credentials=wrong, timers=TIMERS) as device,
+        pytest.raises(LabError, match="of 'urn:dev:1'|the identity 'urn:dev:1'"),
+    ):
+        device.wait_for("registered", within=18)

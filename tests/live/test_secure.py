@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -128,25 +129,69 @@ def test_an_unknown_identity_is_refused_by_name(town: Town) -> None:
                     Code.GET, to=f"coap://127.0.0.1:{server.port}/f"
                 )
             await device.heard("the handshake was refused: alert unknown_psk_identity")
-            await server.heard("the handshake was refused: unknown identity")
+            await server.heard("the handshake was refused: unknown identity 'nobody'")
             assert (len(server.sessions), len(device.sessions)) == (0, 0)
 
     on_loopback(town, scene)
 
 
-def test_a_wrong_key_ends_by_time(town: Town) -> None:
-    """A record that does not authenticate is dropped in silence (RFC 6347, 4.1.2.7); both sides give up."""
+WRONG = Credentials({"urn:dev:1": bytes([9] * 16)})
+
+
+def test_a_wrong_key_ends_the_handshake(town: Town) -> None:
+    """The server says so at the first Finished that does not authenticate; who asked has a sentence without a key."""
 
     async def scene() -> None:
-        wrong = Credentials({"urn:dev:1": bytes([9] * 16)})
-        async with (
-            town.side(KEYS, opens=False, handshake_within=0.5) as server,
-            town.side(wrong, opens=True, handshake_within=0.5) as device,
-        ):
-            device.sessions.send(b"x", ("127.0.0.1", server.port))
-            await device.heard("no end of the handshake within 0.5 s: nobody there, or another key")
-            await server.heard("no end of the handshake within 0.5 s")
+        async with town.side(KEYS, opens=False) as server, town.side(WRONG, opens=True) as device:
+            requester = Requester(device.context, Timers(), "coap", device.sessions)
+            with pytest.raises(NoAnswer, match="the peer has another key for the identity 'urn:dev:1'"):
+                async with asyncio.timeout(WITHIN):
+                    await requester.ask(Code.GET, to=f"coap://127.0.0.1:{server.port}/f")
+            assert "alert bad_record_mac" in await device.heard("the handshake was refused")
+            assert "the Finished of 'urn:dev:1' does not authenticate" in await server.heard(
+                "the handshake was refused"
+            )
             assert (len(server.sessions), len(device.sessions)) == (0, 0)
+            assert (len(server.said), len(device.said)) == (1, 1), "the request is not sent again"
+            for keys in (KEYS, WRONG):
+                _, key = Credentials({"urn:dev:1": keys.key_of(b"urn:dev:1") or b""}).own()
+                assert not any(key.hex() in one or repr(key) in one for one in (*server.said, *device.said))
+
+    on_loopback(town, scene)
+
+
+def test_a_peer_that_drops_another_key_in_silence(town: Town) -> None:
+    """As many do (RFC 6347, 4.1.2.7): a Finished that nobody answers has a time of its own."""
+
+    async def scene() -> None:
+        async with (
+            town.side(KEYS, opens=False) as server,
+            town.side(WRONG, opens=True, answered_within=0.5) as device,
+        ):
+            server.sessions._transport = Loses(server.sessions._transport, 3, 4, 5, 6)
+            device.sessions.send(b"x", ("127.0.0.1", server.port))
+            await device.heard(
+                "no answer to the Finished of 'urn:dev:1' within 1 s: the peer has another key, or is gone"
+            )
+            assert len(device.sessions) == 0
+
+    on_loopback(town, scene)
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"), [((0, 1, 2, 3), "nobody answered"), ((1, 2, 3, 4), "no end of the handshake")]
+)
+def test_a_handshake_without_end_ends_by_time(town: Town, lost: tuple[int, ...], said: str) -> None:
+    """Nobody there is told from somebody who falls silent."""
+
+    async def scene() -> None:
+        async with (
+            town.side(KEYS, opens=False) as server,
+            town.side(ONE, opens=True, handshake_within=0.5) as device,
+        ):
+            server.sessions._transport = Loses(server.sessions._transport, *lost)
+            device.sessions.send(b"x", ("127.0.0.1", server.port))
+            await device.heard(f"{said} within 0.5 s")
 
     on_loopback(town, scene)
 
@@ -451,3 +496,19 @@ def test_any_change_of_a_handshake_is_survived(post: Post, changes: list[tuple[i
     assert (SERVER, b"again") in post.got
     server.close(alert=False)
     again.close(alert=False)
+
+
+def test_a_finished_that_overtakes_the_key_exchange_is_no_other_key(post: Post) -> None:
+    """ClientKeyExchange, ChangeCipherSpec and Finished in every order: the handshake ends well in the end, or waits."""
+    for order in itertools.permutations(range(3)):
+        for side in post.sides.values():
+            side.close(alert=False)
+        server, device = post.side(5684, KEYS, opens=False), post.side(40000, ONE, opens=True)
+        device.send(b"hello", SERVER)
+        while not (len(post.sent) == 3 and post.sent[0][0] == DEVICE):
+            source, to, datagram = post.sent.pop(0)
+            post.sides[to].datagram_received(datagram, source)
+        post.sent = [post.sent[place] for place in order]
+        post.run()
+        assert not any("refused" in one for one in post.said), order
+        assert len(server) == 1

@@ -294,3 +294,17 @@ def test_the_command_refuses(capsys: pytest.CaptureFixture[str]) -> None:
             status = main(["server", *arguments])
         assert status == 2, arguments
     assert "one of lab, S1" in capsys.readouterr().err
+
+
+def test_a_device_with_another_key_is_told_so(dtls: None) -> None:
+    """Both sides have a sentence at once, and the wait for the registration says why it was in vain."""
+    here, there = (Credentials({"urn:dev:1": bytes([number] * 16)}) for number in (1, 2))
+    said: list[str] = []
+    with (
+        lab.Server(bind=LOOPBACK, credentials=here, said=said.append) as server,
+        lab.Device(server=server.uri, credentials=there) as device,
+    ):
+        with pytest.raises(LabError, match="did not happen .*alert bad_record_mac, the peer has another key"):
+            device.wait_for("registered", within=5)
+        assert "the Finished of 'urn:dev:1' does not authenticate" in said[0]
+        assert len(said) == 1
