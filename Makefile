@@ -8,10 +8,10 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 JOBS ?= 2
 
-.PHONY: lab test unit test-interop test-browser notebooks lint format exercises picture screenshots bench set-up set-up-dtls clean help
+.PHONY: lab test unit test-interop test-browser notebooks lint format exercises picture screenshots bench bench-set-up set-up set-up-dtls clean help
 
 help:  ## what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-13s %s\n", $$1, $$2}'
 
 lab: $(READY)  ## open JupyterLab on the lessons
 	$(BIN)/lwm2m-lab notebooks --folder notebooks
@@ -48,6 +48,13 @@ SIZE ?= 1000000
 ROUNDS ?= 5
 bench: $(READY)  ## the lab against other tools and itself, as a table; smaller by SIZE=100000, one part by SECTIONS=small
 	$(BIN)/python -m tests.bench.run --size $(SIZE) --rounds $(ROUNDS) $(SECTIONS)
+
+bench-set-up: build/bench/peers/.ready  ## the other readers of the section `peers`, in an environment of their own
+
+build/bench/peers/.ready: tests/bench/peers.txt
+	$(PYTHON) -m venv build/bench/peers
+	build/bench/peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/bench/peers.txt
+	@touch $@
 
 picture: $(READY)  ## the picture of the README, by its own five lines
 	$(BIN)/lwm2m-lab push --image-version 2.1.0 --size 20000 --loss 0.05 --seed 4 --plot docs/one-update.png

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.show.scene import WEB_SERVER, Rung, rungs
-from lwm2m_lab.show.style import COLOURS, new_figure
+from lwm2m_lab.show.style import COLOURS, hide_axes, new_figure
 
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
@@ -64,7 +64,7 @@ def ladder(
         ax.text(0, bottom, f"… and {rest} lines more", va="center", color=COLOURS["faint"], fontstyle="italic")
     ax.set_ylim(bottom + 0.6, -1.6)
     ax.set_xlim(-0.42, max(place.values(), default=0) + 0.25)
-    ax.axis("off")
+    hide_axes(ax)
     figure.suptitle(capture.name, fontsize=10, x=0.01, ha="left")
     return ax
 
@@ -96,7 +96,8 @@ def _draw(ax: Axes, rung: Rung, y: float, place: dict[str, float]) -> None:
     style: dict[str, Any] = {"arrowstyle": "-|>" if rung.kind != "lost" else "-", "color": colour, "linewidth": 1.0}
     if rung.kind == "again":
         style["linestyle"] = "--"
-    ax.annotate("", (stop, y + 0.18), xytext=(start, y + 0.18), arrowprops=style)
+    arrow = ax.annotate("", (stop, y + 0.18), xytext=(start, y + 0.18), arrowprops=style)
+    arrow.set_in_layout(False)  # it ends at two lifelines, which are
     note = {"again": "  (sent again)", "lost": "  (lost)"}.get(rung.kind, "")
     ax.text(middle, y + 0.1, rung.label + note, ha="center", va="bottom", fontsize=7.5, color=colour)
 

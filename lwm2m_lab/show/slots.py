@@ -11,7 +11,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.show.page import escaped
-from lwm2m_lab.show.style import COLOURS, new_figure, png_bytes
+from lwm2m_lab.show.style import COLOURS, hide_axes, new_figure, png_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ def slot_picture(truth: Sequence[Happening], at: int) -> Figure:
     line.set_xlabel("seconds since the run began", fontsize=8)
     flash.set_xlim(0, 1)
     flash.set_ylim(0, 1)
-    flash.axis("off")
+    hide_axes(flash)
     for slot, x in zip(now.slots, _PLACES, strict=True):
         _draw_slot(flash, slot, x)
     if now.what == "reboot" and truth[at + 1 : at + 2] and truth[at + 1].slots[0] != now.slots[0]:

@@ -12,8 +12,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from lwm2m_lab.errors import ChoiceNeeded, IllegalEvent
-from lwm2m_lab.show.diagram import state_diagram
-from lwm2m_lab.show.style import png_bytes
+from lwm2m_lab.show.diagram import DiagramPicture
 from lwm2m_lab.spec.firmware import Machine
 from lwm2m_lab.spec.profiles import PROFILES
 from lwm2m_lab.spec.rules import VERSIONS, Event, Outcome
@@ -68,6 +67,7 @@ class Stepper:
                 self.picture,
             ]
         )
+        self._diagram = DiagramPicture(version)
         self._say("Press an event.")
         self._show()
 
@@ -123,7 +123,9 @@ class Stepper:
         )
         self.legal.children = tuple(self._event_button(event, "success") for event in legal)
         self.illegal.children = tuple(self._event_button(event, "") for event in Event if event not in legal)
-        self.picture.value = png_bytes(state_diagram(machine).figure)  # type: ignore[arg-type]
+        if self._diagram.version != machine.version:
+            self._diagram = DiagramPicture(machine.version)
+        self.picture.value = self._diagram.draw(machine)
 
     def _event_button(self, event: Event, style: str) -> widgets.Button:
         button = _button(event.value, style)

@@ -8,11 +8,13 @@ import os
 import pathlib
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
@@ -28,7 +30,9 @@ __all__ = [
     "DPI",
     "STATE_COLOURS",
     "WIDTH",
+    "Backdrop",
     "LabFigure",
+    "hide_axes",
     "marked_png",
     "new_figure",
     "picture_kind",
@@ -111,6 +115,13 @@ def new_figure(
     return figure, list(axes.flat)
 
 
+def hide_axes(ax: Axes) -> None:
+    """A place to draw on, without lines and numbers; those that are only switched off are laid out all the same."""
+    ax.axis("off")
+    ax.set_xticks([])
+    ax.set_yticks([])
+
+
 def _file_of(figure: Figure, kind: str, **settings: Any) -> bytes:
     """The figure as the content of a file."""
     out = io.BytesIO()
@@ -144,8 +155,8 @@ def pixels(figure: Figure) -> tuple[NDArray[np.uint8], Callable[[float], float],
     (int, int)
         First and last row of pixels of the axes.
     """
+    canvas = _agg(figure)
     with _ready(figure):
-        canvas: Any = FigureCanvasAgg(figure)
         canvas.draw()
     picture = np.asarray(canvas.buffer_rgba()).copy()
     first, last = figure.axes[0], figure.axes[-1]
@@ -168,8 +179,55 @@ def marked_png(
 
 
 def png_bytes(figure: Figure) -> bytes:
-    """The figure as PNG, the same bytes each time."""
-    return _file_of(figure, "png")
+    """The figure as PNG, the same bytes each time.
+
+    What `savefig` would give: it draws a figure with a layout twice, the first time for the layout alone.
+    """
+    with _ready(figure):
+        canvas = _agg(figure)
+        canvas.draw()
+        return _png(canvas)
+
+
+def _agg(figure: Figure) -> Any:
+    """The canvas of pixels of a figure."""
+    return figure.canvas if isinstance(figure.canvas, FigureCanvasAgg) else FigureCanvasAgg(figure)
+
+
+def _png(canvas: Any) -> bytes:
+    """What is on a canvas, as a file."""
+    out, dpi = io.BytesIO(), canvas.figure.dpi
+    imsave(out, np.asarray(canvas.buffer_rgba()), format="png", metadata=_METADATA["png"], dpi=dpi)
+    return out.getvalue()
+
+
+class Backdrop:
+    """A figure drawn once, to be painted over again and again: most of a drawing's time goes into layout and letters.
+
+    Parameters
+    ----------
+    figure : Figure
+    without : Artist
+        What is part of its layout and is not drawn: a title that changes.
+    """
+
+    def __init__(self, figure: Figure, *, without: Artist) -> None:
+        self._canvas = _agg(figure)
+        with _ready(figure):
+            self._canvas.draw()
+            figure.set_layout_engine("none")
+            without.set_visible(False)
+            self._canvas.draw()
+        without.set_visible(True)
+        self._pixels = self._canvas.copy_from_bbox(figure.bbox)
+
+    def painted(self, artists: Iterable[Artist]) -> bytes:
+        """The figure with artists painted over it, in their order, as PNG."""
+        self._canvas.restore_region(self._pixels)
+        with _ready(self._canvas.figure):
+            for artist in sorted(artists, key=lambda one: one.get_zorder()):
+                artist.draw(self._canvas.get_renderer())
+        return _png(self._canvas)
 
 
 def svg_text(figure: Figure, *, name: str) -> str:

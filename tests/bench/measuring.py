@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -12,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,7 +109,8 @@ def measured(name: str, seconds: Sequence[float], memory: float = 0.0) -> Progra
 def child(module: str, *arguments: object) -> Any:
     """What a module beside this one prints as JSON, in a process of its own."""
     command = [sys.executable, "-m", f"tests.bench.{module}", *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=PATIENCE)
+    quiet = {**os.environ, "TQDM_DISABLE": "1"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=PATIENCE, env=quiet)
     return json.loads(done.stdout)
 
 
@@ -153,6 +155,20 @@ class Bench:
                 [sys.executable, str(HERE / "generate.py"), str(path), "--packets", str(packets)], check=True
             )
         return path
+
+    @contextlib.contextmanager
+    def tenfold(self) -> Iterator[pathlib.Path]:
+        """The large capture ten times over, for as long as it is needed."""
+        path = self.folder / "tenfold.pcap"
+        try:
+            with self.capture(self.size).open("rb") as source, path.open("wb") as out:
+                shutil.copyfileobj(source, out)
+                for _ in range(9):
+                    source.seek(24)
+                    shutil.copyfileobj(source, out, 1 << 24)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def at_most(capture: str, one: Program, other: Program | None, limit: float, what: str) -> Row:

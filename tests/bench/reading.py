@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
 import sys
 from collections.abc import Iterator
 
@@ -16,12 +14,6 @@ FRAME = "import lwm2m_lab as lab\nlab.read(FILE).messages"
 EXPLAIN = "import lwm2m_lab as lab\nstr(lab.explain(lab.read(FILE)))"
 STREAM = "import lwm2m_lab as lab\nfor part in lab.read(FILE, stream=True): pass"
 IMPORTS = "import lwm2m_lab as lab, lwm2m_lab.trace.stream\nlab.read"
-DPKT = """import dpkt, aiocoap
-for _, frame in dpkt.pcap.Reader(open(FILE, 'rb')):
-    udp = getattr(getattr(dpkt.ethernet.Ethernet(frame), 'data', None), 'data', None)
-    if isinstance(udp, dpkt.udp.UDP) and 5683 in (udp.sport, udp.dport):
-        message = aiocoap.Message.decode(bytes(udp.data))
-        message.opt.uri_path, message.opt.block1, message.opt.block2, message.opt.observe"""
 
 
 def large(bench: Bench) -> Iterator[Row]:
@@ -41,13 +33,10 @@ def middle(bench: Bench) -> Iterator[Row]:
     path, name = bench.capture(bench.size // 10), f"{bench.size // 10:,}"
     shark, ours = tshark(path), python("columns", COLUMNS, path)
     frame = python("DataFrame", FRAME, path)
-    plain = python("dpkt and aiocoap", DPKT, path) if importlib.util.find_spec("dpkt") else None
-    race([shark, ours, frame, plain], bench.rounds)
-    yield from (Row(name, one) for one in (shark, plain) if one is not None)
+    race([shark, ours, frame], bench.rounds)
+    yield from (Row(name, one) for one in (shark,) if one is not None)
     yield faster(name, ours, shark, 12, "tshark")
     yield faster(name, frame, shark, 8, "tshark")
-    if plain is not None:
-        yield Row(name, ours, f"{ratio(plain, ours):.1f} x faster than dpkt and aiocoap")
 
 
 def small(bench: Bench) -> Iterator[Row]:
@@ -76,21 +65,13 @@ def explanation(bench: Bench) -> Iterator[Row]:
 def stream(bench: Bench) -> Iterator[Row]:
     """Ten times the large capture, part by part."""
     path, name = bench.capture(bench.size), f"{10 * bench.size:,}"
-    tenfold = bench.folder / "tenfold.pcap"
-    with path.open("rb") as source, tenfold.open("wb") as out:
-        shutil.copyfileobj(source, out)
-        for _ in range(9):
-            source.seek(24)
-            shutil.copyfileobj(source, out, 1 << 24)
-    imports, ours, all_at_once = (
-        python("imports alone", IMPORTS, path),
-        python("stream", STREAM, tenfold),
-        python("columns", COLUMNS, path),
-    )
-    try:
+    with bench.tenfold() as tenfold:
+        imports, ours, all_at_once = (
+            python("imports alone", IMPORTS, path),
+            python("stream", STREAM, tenfold),
+            python("columns", COLUMNS, path),
+        )
         race([imports, all_at_once, ours], min(bench.rounds, 3))
-    finally:
-        tenfold.unlink()
     if not (ours.seconds and imports.seconds and all_at_once.seconds):
         yield Row(name, ours, "failed", "", False)
         return

@@ -16,16 +16,20 @@ from collections.abc import Callable, Iterator
 
 from tests.bench.device import device
 from tests.bench.fleet import fleet
+from tests.bench.growth import growth
+from tests.bench.many import many
 from tests.bench.measuring import HERE, Bench, Row
 from tests.bench.panels import panels
+from tests.bench.peers import peers
 from tests.bench.reading import explanation, large, middle, small, stream
 from tests.bench.simulation import simulation
 from tests.bench.start import start
+from tests.bench.sweep import sweep
 
 SECTIONS: dict[str, Callable[[Bench], Iterator[Row]]] = {
-    "small": small, "middle": middle, "large": large, "stream": stream, "explanation": explanation,
+    "small": small, "middle": middle, "large": large, "stream": stream, "explanation": explanation, "peers": peers,
     "start": start, "simulation": simulation, "device": device, "fleet": fleet,
-    "panels": panels,
+    "sweep": sweep, "many": many, "growth": growth, "panels": panels,
 }  # fmt: skip
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import pathlib
 from typing import Any
 
 import pytest
+from matplotlib.image import imread
 
 import lwm2m_lab as lab
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.show.diagram import arrows
+from lwm2m_lab.show.diagram import DiagramPicture, arrows, state_diagram
 from lwm2m_lab.show.sequence import rungs
 from lwm2m_lab.show.style import LabFigure, png_bytes, save_figure
 from lwm2m_lab.spec.firmware import RULES
@@ -132,3 +134,18 @@ def test_the_path_taken_is_numbered() -> None:
         machine.send(event)
     text = words(machine.plot().figure)
     assert {"1", "2", "3", "4"} <= set(text.replace(",", "\n").split())
+
+
+def test_a_diagram_painted_over_is_the_diagram_drawn_anew() -> None:
+    """But for the rims of the arrows beneath; and nothing of the machine before is left."""
+    stepped, fresh = lab.Machine("1.2"), lab.Machine("1.2")
+    for event in (lab.Event.FIRST_BLOCK, lab.Event.PACKAGE_COMPLETE, lab.Event.UPDATE):
+        stepped.send(event)
+    picture = DiagramPicture("1.2")
+    painted = picture.draw(stepped)
+    anew, other = (
+        imread(io.BytesIO(one))
+        for one in (png_bytes(state_diagram(stepped).figure), painted)  # type: ignore[arg-type]
+    )
+    assert (abs(anew - other) > 0.05).any(axis=-1).mean() < 0.005
+    assert picture.draw(fresh) == DiagramPicture("1.2").draw(fresh) != painted
