@@ -46,8 +46,9 @@ exercises: $(READY)  ## make the lessons from their solutions, and run both
 
 SIZE ?= 1000000
 ROUNDS ?= 5
+UPDATES ?= 10000
 bench: $(READY)  ## the lab against other tools and itself, as a table; smaller by SIZE=100000, one part by SECTIONS=small
-	$(BIN)/python -m tests.bench.run --size $(SIZE) --rounds $(ROUNDS) $(SECTIONS)
+	$(BIN)/python -m tests.bench.run --size $(SIZE) --rounds $(ROUNDS) --updates $(UPDATES) $(SECTIONS)
 
 bench-set-up: build/bench/peers/.ready  ## the other readers of the section `peers`, in an environment of their own
 

@@ -7,12 +7,12 @@ States are sampled: between two sightings a device passes through states that no
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from lwm2m_lab.spec.objects import State, UpdateResult
 from lwm2m_lab.spec.rules import INTERNAL, RULES, VERSIONS, Event
 
-__all__ = ["Tracker"]
+__all__ = ["Lagging", "Tracker"]
 
 Status = tuple[State, UpdateResult]
 _DELIVERIES = (Event.FIRST_BLOCK, Event.PACKAGE, Event.PACKAGE_URI)
@@ -145,6 +145,66 @@ class Tracker:
     def _taken(self, event: Event, before: Iterable[Status]) -> frozenset[Status]:
         """The pairs that a request leads to where it is a trigger; the old result may stay visible (A8)."""
         return _following(self._versions, event, frozenset(before))
+
+
+class Lagging:
+    """Follows what one device *tells*, where each notification may be of any moment since the one before it.
+
+    State and result are told by notifications of their own, which wait behind one another: a result may be told while
+    the state of before it is still to come. So each resource has a course of its own, and a notification is explained
+    if the device could have been so after some of the requests, and no fewer than the last time.
+
+    Parameters
+    ----------
+    versions : iterable of str
+        Object versions that the device may have.
+
+    Examples
+    --------
+    >>> lagging = Lagging(["1.1"])
+    >>> lagging.told_state(State.IDLE), lagging.request(Event.PACKAGE_URI, accepted=True)
+    (True, None)
+    >>> lagging.told_state(State.DOWNLOADED), lagging.told_state(State.DOWNLOADING)
+    (True, False)
+    """
+
+    def __init__(self, versions: Iterable[str] = VERSIONS) -> None:
+        self._versions = frozenset(versions)
+        self._requests: list[tuple[Event, bool | None]] = []
+        # For each resource: what was possible, by the number of requests that had come by then.
+        self._state: dict[int, frozenset[Status]] = {0: _EVERYTHING}
+        self._result: dict[int, frozenset[Status]] = {0: _EVERYTHING}
+
+    def request(self, event: Event, *, accepted: bool | None) -> None:
+        """A request, and whether it was answered 2.xx; None where that is not known, or tells nothing."""
+        self._requests.append((event, accepted))
+
+    def told_state(self, state: State) -> bool:
+        """A notification of State; False where no path of permitted rules leads there, however late it is told."""
+        hidden = frozenset({State.DOWNLOADING}) if state == State.IDLE else frozenset[State]()
+        self._state, good = self._told(self._state, lambda one: one[0] == state or one[0] in hidden)
+        return good
+
+    def told_result(self, result: UpdateResult) -> bool:
+        """A notification of Update Result."""
+        self._result, good = self._told(self._result, lambda one: one[1] == result)
+        return good
+
+    def _told(
+        self, possible: dict[int, frozenset[Status]], fits: Callable[[Status], bool]
+    ) -> tuple[dict[int, frozenset[Status]], bool]:
+        reached: dict[int, frozenset[Status]] = {}
+        before: frozenset[Status] = frozenset()
+        for at in range(min(possible), len(self._requests) + 1):
+            before = _closure(self._versions, frozenset(), possible.get(at, frozenset()) | before)
+            reached[at] = before
+            if at < len(self._requests):
+                event, accepted = self._requests[at]
+                taken = _following(self._versions, event, before)
+                before = (taken or _following(self._versions, event, _EVERYTHING)) if accepted else before | taken
+        found = {at: frozenset(filter(fits, statuses)) for at, statuses in reached.items()}
+        found = {at: statuses for at, statuses in found.items() if statuses}
+        return (found, True) if found else ({len(self._requests): frozenset(filter(fits, _EVERYTHING))}, False)
 
 
 # The same few sets of pairs come up again and again, device after device.

@@ -141,10 +141,10 @@ def race(programs: Sequence[Program | None], rounds: int) -> None:
 
 
 class Bench:
-    """What the sections share: size, rounds, and captures made once."""
+    """What the sections share: size, rounds, updates of the soak, and captures made once."""
 
-    def __init__(self, size: int, rounds: int, folder: pathlib.Path) -> None:
-        self.size, self.rounds, self.folder = size, rounds, folder
+    def __init__(self, size: int, rounds: int, folder: pathlib.Path, *, updates: int = 10_000) -> None:
+        self.size, self.rounds, self.folder, self.updates = size, rounds, folder, updates
 
     def capture(self, packets: int) -> pathlib.Path:
         """A capture of so many packets."""

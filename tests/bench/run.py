@@ -23,13 +23,14 @@ from tests.bench.panels import panels
 from tests.bench.peers import peers
 from tests.bench.reading import explanation, large, middle, small, stream
 from tests.bench.simulation import simulation
+from tests.bench.soak import soak
 from tests.bench.start import start
 from tests.bench.sweep import sweep
 
 SECTIONS: dict[str, Callable[[Bench], Iterator[Row]]] = {
     "small": small, "middle": middle, "large": large, "stream": stream, "explanation": explanation, "peers": peers,
     "start": start, "simulation": simulation, "device": device, "fleet": fleet,
-    "sweep": sweep, "many": many, "growth": growth, "panels": panels,
+    "sweep": sweep, "many": many, "growth": growth, "panels": panels, "soak": soak,
 }  # fmt: skip
 
 
@@ -38,15 +39,18 @@ def main() -> int:
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"which, of {', '.join(SECTIONS)} (all)")
     parser.add_argument("--size", type=int, default=1_000_000, help="packets of the large capture (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="how often each program runs (%(default)s)")
+    parser.add_argument("--updates", type=int, default=10_000, help="updates of the soak (%(default)s)")
     parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path("build/bench"), help="for the captures")
     options = parser.parse_args()
     unknown = [name for name in options.sections if name not in SECTIONS]
-    if unknown or options.size < 2000 or options.rounds < 1:
-        parser.error(f"no section {unknown[0]}" if unknown else "at least 2000 packets and one round are expected")
+    if unknown or options.size < 2000 or options.rounds < 1 or options.updates < 1:
+        parser.error(
+            f"no section {unknown[0]}" if unknown else "at least 2000 packets, one round and one update are expected"
+        )
     options.folder.mkdir(parents=True, exist_ok=True)
     # As installing a package does: where Python is told not to write it, each process would compile our source anew.
     compileall.compile_dir(HERE.parents[1] / "lwm2m_lab", quiet=1)
-    bench = Bench(options.size, options.rounds, options.folder)
+    bench = Bench(options.size, options.rounds, options.folder, updates=options.updates)
     print("| what | program | seconds | MiB | figure | required | |\n|---:|---|---:|---:|---|---|---|")
     for name in options.sections or SECTIONS:
         for row in SECTIONS[name](bench):

@@ -9,6 +9,7 @@ import pytest
 import lwm2m_lab as lab
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.trace.findings import RULES
+from lwm2m_lab.wire.coap import Block
 
 
 def rules(session: Any) -> dict[str, str]:
@@ -231,3 +232,100 @@ def test_every_finding_names_frames_of_the_capture(ready: Any, image: bytes) -> 
     for one in lab.explain(capture).findings:
         assert all(1 <= frame <= capture.columns.packets for frame in one.frames)
         assert str(one.verdict) == "NOT APPLICABLE" or one.sentence
+
+
+def test_an_answer_that_was_asked_for_before(session: Any) -> None:
+    """The Read of Result was taken at once and its answer lost; its copy is answered as the first one was."""
+    session.script("""
+        ready
+        uri coap://192.0.2.3/fw.bin
+        server > device  CON GET /5/0/5 mid=900 token=aa
+        device > server  CON 2.05 for=/5/0/5 observe=5 cf=0 text=6
+        server > device  ACK
+        server > device  CON GET /5/0/5 mid=900 token=aa
+        device > server  ACK 2.05 cf=0 text=0
+        read /5/0/5 6
+        read /5/0/3 0
+    """)
+    found = rules(session)
+    assert (found["F8"], found["O5"]) == ("PASS", "PASS")
+
+
+def test_an_error_that_is_lost_for_the_reader(session: Any) -> None:
+    """The same with a Read that was asked for afterwards: there the error is lost."""
+    session.script("""
+        ready
+        uri coap://192.0.2.3/fw.bin
+        device > server  CON 2.05 for=/5/0/5 observe=5 cf=0 text=6
+        server > device  ACK
+        read /5/0/5 0
+        read /5/0/3 0
+    """)
+    assert rules(session)["F8"] == "FAIL"
+
+
+def test_notifications_that_wait_for_one_another(ready: Any, image: bytes) -> None:
+    """A reading overtakes them: both pushes were refused long before 0 and 1 are told of."""
+    for size in (1024, 256):
+        block = Block(0, True, size.bit_length() - 5)
+        ready.exchange("0.03", "/5/0/0", "4.13", payload=image[:size], block1=block, content_format=42)
+    ready.read("/5/0/3", 0)
+    ready.read("/5/0/5", 2)
+    for path, value in [("/5/0/5", 2), ("/5/0/5", 0), ("/5/0/5", 2), ("/5/0/3", 1), ("/5/0/3", 0)]:
+        ready.notify(path, value)
+    found = rules(ready)
+    assert (found["F8"], found["O5"]) == ("NOT APPLICABLE", "PASS"), "no error has become another value"
+
+
+def test_notifications_that_no_waiting_explains(ready: Any, image: bytes) -> None:
+    """Late or not: there is no way back from Downloaded to Downloading without a Write."""
+    deliver(ready, image)
+    ready.read("/5/0/3", 2)
+    ready.notify("/5/0/3", 2)
+    ready.notify("/5/0/3", 1)
+    assert rules(ready)["O5"] == "FAIL"
+
+
+def test_a_restart_from_another_port_is_no_proof_of_a_nat(session: Any) -> None:
+    """It registers anew: started anew, or behind a NAT that forgot it; nobody can tell."""
+    session.script("""
+        ready
+        push 0
+        wait 600
+        server > device  CON GET /5/0/3
+        +2.5 server > device  again
+        +5 server > device  again
+        register
+        read /5/0/3 0
+    """)
+    one = finding(session, "M12")
+    assert str(one.verdict) == "INCONCLUSIVE"
+    assert "it started anew, or a NAT forgot the mapping" in one.sentence
+
+
+def test_a_reset_that_was_lost_ends_nothing(session: Any) -> None:
+    """The device sends the notification again, so it has not heard; after the second reset it is still."""
+    session.script("""
+        ready
+        push
+        device > server  CON 2.05 for=/5/0/3 observe=5 cf=0 text=2 mid=700
+        server > device  RST
+        +2.5 device > server  CON 2.05 for=/5/0/3 observe=5 cf=0 text=2 mid=700
+        server > device  RST
+        +1 device > server  CON 2.05 for=/5/0/3 observe=6 cf=0 text=2
+        server > device  RST
+    """)
+    assert rules(session)["N2"] == "PASS"
+
+
+def test_one_message_that_the_path_doubles_is_no_timer(session: Any) -> None:
+    """Four arrivals at even gaps; all others of this sender come again after 2 s and more."""
+    lines = ["ready", "push 0-5 size=256"]
+    for num in (6, 7, 8, 9):
+        put = f"server > device  CON PUT /5/0/0 1:{num}/1/256 cf=42 256B mid={300 + num} token=a{num}"
+        gaps = (0.8, 0.8, 0.8) if num == 9 else (2.5,)
+        lines += [put, *(f"+{gap} server > device  again" for gap in gaps), f"device > server  ACK 2.31 1:{num}/1/256"]
+    session.script("\n".join([*lines, "push 10-11 size=256"]))
+    one = finding(session, "M7")
+    assert str(one.verdict) == "INCONCLUSIVE"
+    assert "the path may have doubled and delayed it" in one.sentence

@@ -6,12 +6,14 @@ import urllib.parse
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lwm2m_lab.spec.objects import State, UpdateResult
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.following import RESULT, STATE
 from lwm2m_lab.trace.findings.registry import Conclusion, Party, Said, Verdict, rule
 from lwm2m_lab.trace.pulls import uri_target
+from lwm2m_lab.trace.rows import Rows
 
 __all__: list[str] = []
 
@@ -110,8 +112,7 @@ def result_overwritten(case: Case) -> Iterator[Conclusion]:
     old = case.before(RESULT)
     registers = case.registers.frame
     for frame, value in errors.each("frame", "value"):
-        later = results.after(frame)
-        changed = later[later.value != value]
+        changed = _changed_later(case, frame, value)
         if value == old or not len(changed):
             continue
         at, new = changed.first("frame"), changed.first("value")
@@ -133,12 +134,32 @@ def result_overwritten(case: Case) -> Iterator[Conclusion]:
         yield Verdict.PASS, "the error result stays", errors.frame[:1]
 
 
+def _changed_later(case: Case, frame: int, value: int) -> Rows:
+    """Other values than this one that are of a later moment: read later, or told after this one was told.
+
+    A reading overtakes notifications that wait, and a repeated request is answered as its first copy was.
+    """
+    results = case.values(RESULT)
+    told = results.where(how=("notify", "send"))
+    told_from = told[(told.frame >= frame) & (told.value == value)].first("frame", np.inf)
+    asked = dict(case.exchanges.each("response_frame", "frame"))
+    later = results.after(frame)
+    later = later[later.value != value]
+    by_notification = np.isin(later.frame, told.frame)
+    begins = np.array([asked.get(at, at) for at in later.frame.tolist()], np.int64)
+    chosen: NDArray[np.bool_] = np.where(by_notification, later.frame > told_from, begins > frame).astype(bool)
+    changed: Rows = later[chosen]
+    return changed
+
+
 def _late(case: Case, frame: int, at: int) -> bool:
     """Whether an error was told late: more than one process had begun by then, and the second one sets 0."""
-    told = case.values(RESULT)
-    if told[told.frame == frame].last("how") not in ("notify", "send"):
+    told = case.values(RESULT).where(how=("notify", "send"))
+    value = case.values(RESULT).where(frame=frame).last("value")
+    told_at = told[(told.frame >= frame) & (told.value == value)].first("frame", np.inf)
+    if told_at >= at:
         return False
-    since = told.before(frame).last("frame", 0)
+    since = told.before(told_at).last("frame", 0)
     writes = case.delivery[(case.delivery["_code"] != 1).astype(bool)]
     begun = np.concatenate([writes[writes.block1_num <= 0].frame, case.executes.frame, case.resets.frame])
     return int(((begun > since) & (begun < at)).sum()) > 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +11,17 @@ from numpy.typing import NDArray
 
 from lwm2m_lab.spec.objects import State, UpdateResult
 from lwm2m_lab.spec.rules import Event
-from lwm2m_lab.spec.tracking import Tracker
+from lwm2m_lab.spec.tracking import Lagging, Tracker
 from lwm2m_lab.trace.findings.case import Case
 
 __all__ = ["RESULT", "STATE", "Broken", "follow", "package_seen"]
 
 STATE, RESULT = "/5/0/3", "/5/0/5"
 _KNOWN = {STATE: tuple(map(int, State)), RESULT: tuple(map(int, UpdateResult))}
+#: Frame; 0 a request, 1 a sighting, 2 a registration; what it is.
+Item = tuple[int, int, Any]
+#: Seconds after which nothing of an exchange is on its way any more (RFC 7252, 4.8.2).
+EXCHANGE_LIFETIME = 247.0
 _EVENTS = {"/5/0/2": Event.UPDATE, "/5/0/10": Event.CANCEL}
 
 
@@ -94,7 +99,7 @@ def follow(case: Case, *, whole_from: float = 0) -> list[Broken]:
     return broken
 
 
-def _items(case: Case) -> list[tuple[int, int, Any]]:
+def _items(case: Case) -> list[Item]:
     """Requests (0), sightings (1) and registrations (2) in the order of the file; first what was last seen before the
     update, and what has happened since then."""
     begin = case.update.frames[0]
@@ -105,7 +110,7 @@ def _items(case: Case) -> list[tuple[int, int, Any]]:
         seen, start = [], begin
     seen.append(case.timeline.where(path=(STATE, RESULT)))
     columns = ("frame", "path", "value", "how")
-    items: list[tuple[int, int, Any]] = [(frame, 1, tuple(what)) for one in seen for frame, *what in one.each(*columns)]
+    items: list[Item] = [(frame, 1, tuple(what)) for one in seen for frame, *what in one.each(*columns)]
     items += [(frame, 0, (event, accepted)) for frame, event, accepted in _requests(case, start)]
     registers = case.all_registers.frame
     items += [(frame, 2, None) for frame in registers.tolist() if start <= frame < case.update.until]
@@ -113,8 +118,63 @@ def _items(case: Case) -> list[tuple[int, int, Any]]:
 
 
 def _followed(case: Case, whole_from: float) -> list[Broken]:
+    """What the order of the file does not explain, and no notification or answer that is late either."""
+    items = _items(case)
+    broken = _explained(case, items, whole_from)
+    if not broken:
+        return broken
+    late = _perhaps_late(case, items)
+    if not late:
+        return broken
+    certain = {one.frame for one in _explained(case, [item for item in items if item[0] not in late], whole_from)}
+    certain |= _told_in_no_order(case, items) & late
+    return [one for one in broken if one.frame in certain]
+
+
+def _perhaps_late(case: Case, items: list[Item]) -> set[int]:
+    """Frames of notifications that a reading may have overtaken, and of answers that were a long time on their way.
+
+    A device sends one confirmable notification after the other, so that several may wait, each with the value of its
+    moment. A repeated request is answered as its first copy was.
+    """
+    asked = dict(case.exchanges.each("response_frame", "frame"))
+    read: dict[str, float] = {}
+    late: set[int] = set()
+    others = sorted(frame for frame, kind, _ in items if kind != 2)
+    time = dict(case.timeline.each("frame", "time"))
+    for frame, kind, what in items:
+        if kind != 1 or frame not in time:
+            continue
+        path, _, how = what
+        if how in ("notify", "send"):
+            if time[frame] - read.get(path, -np.inf) < EXCHANGE_LIFETIME:
+                late.add(frame)
+            continue
+        read[path] = time[frame]
+        if bisect.bisect_left(others, frame) - bisect.bisect_right(others, asked.get(frame, frame)) > 0:
+            late.add(frame)
+    return late
+
+
+def _told_in_no_order(case: Case, items: list[Item]) -> set[int]:
+    """Frames of notifications that even a device which tells of everything late cannot have sent."""
+    lagging, broken = Lagging(case.object_versions[0]), set()
+    for frame, kind, what in items:
+        if kind == 0:
+            lagging.request(what[0], accepted=what[1])
+        elif kind == 2:
+            lagging.request(Event.REBOOT, accepted=None)
+        elif what[2] != "read" and _known(*what[:2]):
+            path, value, _ = what
+            told = lagging.told_state(State(value)) if path == STATE else lagging.told_result(UpdateResult(value))
+            if not told:
+                broken.add(frame)
+    return broken
+
+
+def _explained(case: Case, items: list[Item], whole_from: float) -> list[Broken]:
     tracker, broken = Tracker(case.object_versions[0]), []
-    for frame, kind, what in _items(case):
+    for frame, kind, what in items:
         early = case.update.frames[0] <= frame < whole_from
         tracker.held = frozenset({Event.PACKAGE_COMPLETE}) if early else frozenset()
         if kind == 2:

@@ -19,6 +19,8 @@ _CONTENT = 69
 _FRESH, _HALF = 128.0, 1 << 23
 #: The network reorders within this time, seconds; later a smaller number is the sender's own.
 _REORDERED = 10.0
+#: Notifications after a reset that show it ignored, where messages get lost.
+_RESETS_IN_VAIN = 3
 Ints = NDArray[np.int64]
 
 
@@ -88,15 +90,24 @@ def reset_ignored(case: Case) -> Iterator[Conclusion]:
             yield Verdict.PASS, f"none of {len(told)} notifications was reset", ()
         return
     for reset in resets.tolist()[:16]:
-        token = int(seen.token[seen.answered[reset]])
+        refused = seen.answered[reset]
+        # Whoever sends the same notification again has not heard of its reset.
+        if (np.nonzero(seen.first == seen.first[refused])[0] > reset).any():
+            continue
+        token = int(seen.token[refused])
         later = told[(told > reset) & (seen.token[told] == token)]
         # What was under way already crosses the reset.
         later = later[seen.time[later] > seen.time[reset] + 2]
         if later.size and not _anew(case, seen, token, reset, int(later[0])):
+            # Nobody repeats a reset: where messages get lost, one may be, and all that follows it is in order.
+            certain = not seen.repeats.size or len(later) >= _RESETS_IN_VAIN
+            followed = (
+                f"the notification in frame {seen.frame[refused]} was reset in frame {seen.frame[reset]}, "
+                f"and {len(later)} more follow under the same token, the first in frame {seen.frame[later[0]]}"
+            )
             yield (
-                Verdict.FAIL,
-                f"the notification in frame {seen.frame[seen.answered[reset]]} was reset in frame {seen.frame[reset]}, "
-                f"and {len(later)} more follow under the same token, the first in frame {seen.frame[later[0]]}",
+                Verdict.FAIL if certain else Verdict.INCONCLUSIVE,
+                followed if certain else f"{followed}; messages get lost on this path, and the reset may be one",
                 [int(seen.frame[reset]), *seen.frame[later].tolist()],
             )
             return

@@ -53,7 +53,15 @@ def address_changed(case: Case) -> Iterator[Conclusion]:
             f"after {period(gap)} of silence the device speaks from {new} in frame {seen.frame[at]}, before from {old}"
         )
         frames = [int(seen.frame[last]), int(seen.frame[at])]
-        if len(lost):
+        if len(lost) and int(seen.frame[at]) in boots:
+            yield (
+                Verdict.INCONCLUSIVE,
+                f"{moved}, with a new registration; {len(lost)} requests to the old address were never answered, the "
+                f"first in frame {lost.first('frame')}: it started anew, or a NAT forgot the mapping and it registered "
+                "anew; its own log would tell which",
+                [*frames, *lost.frame.tolist()],
+            )
+        elif len(lost):
             yield (
                 Verdict.FAIL,
                 f"{moved}; {len(lost)} requests to the old address were never answered, the first in frame "

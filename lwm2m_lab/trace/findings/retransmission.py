@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,6 +205,17 @@ def constant_gaps(case: Case) -> Iterator[Conclusion]:
         gaps = seen.gap[again[seen.first[again] == one]]
         if len(gaps) >= 3 and gaps.max() < 1.25 * gaps.min():
             constant.append((one, gaps))
+    if constant and _are_copies_of_the_path(seen, again, constant):
+        one, gaps = constant[0]
+        yield Said(
+            Verdict.INCONCLUSIVE,
+            f"message id {seen.mid[one]} came {len(gaps) + 1} times at gaps of "
+            f"{listed([period(gap) for gap in gaps.tolist()])}, and no other message at such ones: the path may have "
+            "doubled and delayed it; a capture at the sender would tell",
+            seen.frame[seen.first == one].tolist(),
+            party="device" if bool(seen.sender_of(np.array([one]))[0]) else None,
+        )
+        return
     if constant:
         one, gaps = constant[0]
         yield Said(
@@ -221,6 +233,15 @@ def constant_gaps(case: Case) -> Iterator[Conclusion]:
             f"the gaps of {len(often)} messages sent four times or more grow",
             seen.frame[np.array(often)],
         )
+
+
+def _are_copies_of_the_path(seen: Traffic, again: NDArray[np.int64], constant: list[tuple[int, Any]]) -> bool:
+    """Whether one message alone has such gaps: a timer that does not double shows in all that its sender repeats."""
+    one, gaps = constant[0]
+    if len(constant) > 1:
+        return False
+    same = again[(seen.sender_of(again) == seen.sender_of(np.array([one]))[0]) & (seen.first[again] != one)]
+    return len(same) >= 3 and float(np.sort(seen.gap[same])[len(same) // 2]) > 1.6 * float(gaps.max())
 
 
 def _gives_up_early(case: Case) -> Iterator[Conclusion]:
