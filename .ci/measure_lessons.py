@@ -1,7 +1,8 @@
-"""Measure every lesson and put the table into docs/teaching.md: `python .ci/measure_lessons.py [--check]`.
+"""Measure every lesson and put the table into docs/teaching.md: `python .ci/measure_lessons.py [--check] [NAME ...]`.
 
 Each lesson runs in a kernel of its own, as a student's does: seconds on the clock and of the processor, and the memory
-that the kernel holds at most. `--check` runs nothing; it says which lessons have no row, or one with other minutes.
+that the kernel holds at most. With names only these are measured, and the other rows stay. `--check` runs nothing; it
+says which lessons have no row, or one with other minutes.
 """
 
 from __future__ import annotations
@@ -70,12 +71,18 @@ def measure(path: pathlib.Path) -> Measured:
     return Measured(path.stem, minutes_of(path), code, time.perf_counter() - began, spent, most / 1e6)
 
 
-def table(measured: list[Measured]) -> str:
+def table(rows: list[str]) -> str:
     """The table with the machine it is of."""
     cores = psutil.cpu_count()
     where = f"Python {platform.python_version()}, {cores} cores, other work on them: an upper bound."
     head = [f"| {' | '.join(HEADS)} |", f"|{'---|' * len(HEADS)}"]
-    return "\n".join([*head, *(one.row() for one in measured), "", f"Measured with {where}"])
+    return "\n".join([*head, *rows, "", f"Measured with {where}"])
+
+
+def rows_there() -> dict[str, str]:
+    """The rows of the page by their lessons."""
+    text = PAGE.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0]
+    return {found[2]: found[1] for found in re.finditer(r"^(\| (\d\d-[^| ]*) \| .*)$", text, flags=re.MULTILINE)}
 
 
 def stale() -> list[str]:
@@ -90,17 +97,21 @@ def main() -> int:
     """Measure, or check."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare lessons and minutes only")
-    if parser.parse_args().check:
+    parser.add_argument("names", nargs="*", help="lessons, as in 01-one-update; all by default")
+    arguments = parser.parse_args()
+    if arguments.check:
         names = stale()
         if names:
             print(f"stale, run 'python .ci/measure_lessons.py': {', '.join(names)}", file=sys.stderr)
         return 1 if names else 0
-    found = []
+    rows = rows_there() if arguments.names else {}
     for path in lessons():
-        found.append(measure(path))
-        print(found[-1].row(), flush=True)
+        if not arguments.names or path.stem in arguments.names:
+            rows[path.stem] = measure(path).row()
+            print(rows[path.stem], flush=True)
     before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n{table(found)}\n{END}{rest.split(END)[1]}", encoding="utf-8")
+    shown = table([rows[path.stem] for path in lessons() if path.stem in rows])
+    PAGE.write_text(f"{before}{BEGIN}\n{shown}\n{END}{rest.split(END)[1]}", encoding="utf-8")
     return 0
 
 

@@ -22,6 +22,8 @@ __all__ = ["campaign_board"]
 _OLD = ("#999999", COLOURS["package"], COLOURS["again"], COLOURS["progress"])
 #: Causes that have a bar of their own, and letters of their names.
 _BARS, _LETTERS = 6, 110
+#: A legend beside the picture, where it covers nothing.
+_OUTSIDE: dict[str, Any] = {"fontsize": 8, "frameon": False, "loc": "upper left", "bbox_to_anchor": (1.0, 1.02)}
 _SOURCES = {"analyser": COLOURS["result"], "Update Result": COLOURS["again"], "server": COLOURS["faint"]}
 
 
@@ -39,8 +41,8 @@ def campaign_board(run: CampaignRun) -> Figure:
     """
     queued = math.isfinite(min(run.cell_rate.values()))
     causes = run.causes
-    bars = min(len(causes), _BARS) or 1
-    rows = [2.6, 1.3, *([1.1] if queued else []), 0.3 + 0.5 * bars]
+    bars = min(len(causes), _BARS)
+    rows = [2.6, 1.3, *([1.1] if queued else []), 0.3 + 0.5 * bars if bars else 0.1]
     figure, axes = new_figure(height=1.4 + 0.98 * sum(rows), rows=rows, share=False)
     over_time, last = axes[:-1], axes[-1]
     # Room behind the last change, so that what it led to can be seen.
@@ -74,8 +76,7 @@ def _stacked(ax: Axes, counts: pd.DataFrame, end: float, colours: dict[str, str]
     ax.set_ylabel("devices")
     ax.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     handles, labels = ax.get_legend_handles_labels()
-    style: dict[str, Any] = {"fontsize": 8, "frameon": False, "loc": "upper left", "bbox_to_anchor": (1.0, 1.02)}
-    ax.legend(handles[::-1], labels[::-1], handlelength=1.0, **style)
+    ax.legend(handles[::-1], labels[::-1], handlelength=1.0, **_OUTSIDE)
 
 
 def _version_colours(run: CampaignRun) -> dict[str, str]:
@@ -99,24 +100,32 @@ def _versions_title(run: CampaignRun) -> str:
 
 
 def _queue(ax: Axes, run: CampaignRun) -> None:
-    """The longest wait in each second, in the worst of the cells."""
+    """The longest wait in each second, in the worst of the cells; a queue that gets nothing more empties."""
     worst = run.queue.groupby("time_s")[["wait_down_s", "wait_up_s"]].max()
+    longest, timeout = float(worst.to_numpy().max()), run.timers.ack_timeout
     for name, colour, label in (("wait_down_s", "state", "to devices"), ("wait_up_s", "again", "from devices")):
-        ax.fill_between(
-            worst.index, worst[name], step="post", color=COLOURS[colour], alpha=0.75, label=label, linewidth=0
-        )
-    timeout, longest = run.timers.ack_timeout, float(worst.to_numpy().max())
-    ax.axhline(timeout, color=COLOURS["result"], linewidth=1)
-    ax.annotate(
-        "ACK_TIMEOUT", (1.0, timeout), xycoords=("axes fraction", "data"), xytext=(4, 0), va="center",
-        textcoords="offset points", fontsize=8, color=COLOURS["result"], annotation_clip=False,
-    )  # fmt: skip
+        times, waits = _emptying(worst[name])
+        style: dict[str, Any] = {"color": COLOURS[colour], "alpha": 0.75, "linewidth": 0}
+        ax.fill_between(times, waits, step="post", label=label, **style)
+    ax.axhline(timeout, color=COLOURS["result"], linewidth=1.2, label="ACK_TIMEOUT")
     ax.set_ylim(0, max(1.15 * longest, 1.3 * timeout))
     ax.set_ylabel("wait, s")
     again = int(run.devices["retransmissions"].sum())
     sent = "nothing is" if not again else "1 request is" if again == 1 else f"{again} requests are"
     ax.set_title(f"The cell's queue: {longest:.1f} s at the longest, {sent} sent again", loc="left", fontsize=9)
-    ax.legend(fontsize=8, frameon=False, loc="upper right", ncols=2)
+    ax.legend(handlelength=1.0, **_OUTSIDE)
+
+
+def _emptying(waits: pd.Series) -> tuple[list[float], list[float]]:
+    """The waits, with those of the seconds between in which nothing came."""
+    times, heights = list[float](), list[float]()
+    for time_s, wait in zip(waits.index, waits, strict=True):
+        while times and times[-1] + 1 < time_s - 0.5:
+            times.append(times[-1] + 1 if heights[-1] else time_s - 1)
+            heights.append(max(heights[-1] - 1, 0.0))
+        times.append(time_s)
+        heights.append(max(wait, heights[-1] - 1) if heights else wait)
+    return [*times, times[-1] + 1], [*heights, 0.0]
 
 
 def _marks(ax: Axes, run: CampaignRun) -> None:
@@ -166,7 +175,7 @@ def _causes(ax: Axes, run: CampaignRun, bars: int) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     for name in dict.fromkeys(causes["cause_from"]):
         ax.barh([0], [0], color=_SOURCES[name], label=f"says the {name}")
-    ax.legend(fontsize=8, frameon=False, loc="lower right")
+    ax.legend(handlelength=1.0, **_OUTSIDE)
     total = int(run.causes["devices"].sum())
     more = f" (the {bars} most frequent of {len(run.causes)} causes)" if len(run.causes) > bars else ""
     ax.set_title(f"What went wrong: {most} of {total} have the same first cause{more}", loc="left", fontsize=9)

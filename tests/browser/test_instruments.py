@@ -115,3 +115,18 @@ def test_the_sliders_of_the_link_run_the_update_anew(page: Page, opened: Callabl
     page.keyboard.press("Home")
     redrawn(page, picture, before)
     assert words.inner_text() != said
+
+
+def test_the_limit_of_a_campaign_is_moved(page: Page, opened: Callable[..., Lesson]) -> None:
+    """One at a time, by the keyboard, then in stages: words and picture follow."""
+    panel = panel_of(opened, "12-a-fleet", "campaign_dashboard(")
+    picture = panel.locator("img").first
+    before = picture.get_attribute("src")
+    panel.locator(".noUi-handle").first.focus()
+    page.keyboard.press("Home")
+    redrawn(page, picture, before)
+    before = picture.get_attribute("src")
+    panel.locator("select").first.select_option(label="10 %, then all")
+    redrawn(page, picture, before)
+    panel.locator("select").nth(1).select_option(label="more than 10 % failed")
+    panel.get_by_text("of 40 devices updated").first.wait_for(timeout=LONG)

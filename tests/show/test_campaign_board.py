@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 
 import lwm2m_lab as lab
 from lwm2m_lab.live.campaign_run import CampaignRun
+from lwm2m_lab.show.campaign_board import _emptying
 from lwm2m_lab.show.style import STATE_COLOURS, png_bytes
 
 FAULTS = {"keeps-firmware-version": 0.1, "refuses-block1": 0.05}
@@ -75,3 +77,11 @@ def test_same_campaign_same_picture(captures: int) -> None:
     """Byte for byte; who says why is a colour."""
     one, other = (png_bytes(campaign(captures=captures).plot()) for _ in range(2))
     assert one == other
+
+
+def test_a_queue_empties_while_nothing_comes() -> None:
+    """A wait of three seconds is one of two a second later, and none before the next datagram."""
+    waits = pd.Series([3.0, 0.5], index=[10.0, 15.0])
+    assert _emptying(waits) == ([10, 11, 12, 13, 14, 15, 16], [3, 2, 1, 0, 0, 0.5, 0])
+    far = pd.Series([0.0, 1.0], index=[0.0, 10_000.0])
+    assert len(_emptying(far)[0]) < 6

@@ -21,6 +21,7 @@ from lwm2m_lab.show.exercises import (
     lesson_09,
     lesson_10,
     lesson_11,
+    lesson_12,
 )
 from lwm2m_lab.show.exercises.judging import Exercise, Feedback
 
@@ -38,6 +39,7 @@ EXERCISES: dict[str, Exercise] = {
     **lesson_09.EXERCISES,
     **lesson_10.EXERCISES,
     **lesson_11.EXERCISES,
+    **lesson_12.EXERCISES,
 }
 
 #: How often each exercise was tried: each try shows the next hint.
