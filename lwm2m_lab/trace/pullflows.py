@@ -26,7 +26,10 @@ _Kind: TypeAlias = tuple[str, str, str | None, str | None]
 
 @dataclass(frozen=True, eq=False)
 class Flow:
-    """The GETs of one path and query from one address to another: their frames, and positions in the exchanges."""
+    """The GETs of one path and query from one address to another: their frames, and positions in the exchanges.
+
+    `owner` is the endpoint that registered from that address; None where nobody did.
+    """
 
     source: str
     destination: str
@@ -34,6 +37,7 @@ class Flow:
     query: str
     frames: NDArray[Any]
     positions: NDArray[Any]
+    owner: str | None = None
 
     def within(self, delivery: Delivery) -> list[int]:
         """The positions in the time of a delivery."""
@@ -64,8 +68,10 @@ class Flows:
             self._lengths.add(len(flow.path))
             self._alike.setdefault(_likeness(flow, flow.source), []).append(flow)
             port = flow.destination.rsplit(":", 1)[1]
+            # What a registered device fetches is no other device's download, though both are behind one address.
+            free = (host_of(flow.source), None) if flow.owner is None else (_by_name(flow.owner),)
             for query in (flow.query, None):
-                for origin in (flow.source, host_of(flow.source), None):
+                for origin in (flow.source, *free):
                     pool = self._kinds.setdefault((port, flow.path, query, origin), _Pool(self.taken))
                     pool.flows.append(flow)
 
@@ -73,7 +79,8 @@ class Flows:
         return len(self._alike)
 
     def best(self, delivery: Delivery, own: str, *, path: str, query: str, port: int) -> Flow | None:
-        """The flow of one download: from the device's own address and port, else from its host, else from anywhere.
+        """The flow of one download: from the device's own address and port, else from another address where it
+        registered, else from its host, else from anywhere.
 
         Rather one with the very path, be it with another query; a path that was cut off on the way (F10) is the
         beginning of the one written.
@@ -81,7 +88,7 @@ class Flows:
         cut = [path[:length] for length in sorted(self._lengths) if 2 <= length < len(path)]
         for paths in ([path], cut):
             for asked in (query, None):
-                for origin in (own, host_of(own), None):
+                for origin in (own, _by_name(delivery.endpoint), host_of(own), None):
                     kinds = [(str(port), one, asked, origin) for one in paths]
                     pools = [self._kinds[kind] for kind in kinds if kind in self._kinds]
                     found = [flow for pool in pools if (flow := pool.earliest(delivery)) is not None]
@@ -94,7 +101,7 @@ class Flows:
         key = _likeness(chosen, own)
         self._alike[key] = [flow for flow in self._alike.get(key, ()) if flow not in self.taken or flow is chosen]
         for flow in self._alike[key]:
-            if flow is not chosen and flow.within(delivery):
+            if flow is not chosen and flow.owner in (None, delivery.endpoint) and flow.within(delivery):
                 yield flow
 
 
@@ -140,6 +147,11 @@ def _during(frames: NDArray[Any], delivery: Delivery) -> slice:
     """Which of these frames are in the time of a delivery."""
     end = len(frames) if math.isinf(delivery.until) else int(np.searchsorted(frames, math.ceil(delivery.until)))
     return slice(int(np.searchsorted(frames, delivery.first_frame + 1)), end)
+
+
+def _by_name(endpoint: str) -> str:
+    """An endpoint's name as the origin of flows: no address begins like that."""
+    return f" {endpoint}"
 
 
 def _likeness(flow: Flow, source: str) -> tuple[str, str, str, str]:

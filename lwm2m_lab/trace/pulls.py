@@ -1,8 +1,9 @@
 """Pulls by CoAP: the GETs that fetch the Package URI of a delivery, and the image that they bring.
 
 A device may download from another port than it registered from; the GETs are found by the URI, and where several
-devices behind one address fetch the same URI at once, the flows are given out in the order of the Writes. A download
-that breaks off may begin again, or go on, from yet another port.
+devices behind one address fetch the same URI at once, the flows are given out in the order of the Writes, but for those
+that come from where another device registered. A download that breaks off may begin again, or go on, from yet another
+port.
 """
 
 from __future__ import annotations
@@ -61,12 +62,14 @@ def _flows(capture: Capture) -> Iterator[Flow]:
     columns, table = capture.columns, capture._wired
     paths, path = columns.categories["uri_path"], table["_path"]
     chosen = np.nonzero((table["_code"] == _GET) & (path >= 0) & ~np.isin(path, _managed(paths)))[0]
-    names = ("_path", "_query", "_src", "_dst")
+    names, owners = ("_path", "_query", "_src", "_dst"), table["endpoint"]
     addresses, queries = columns.categories["src"], [*columns.categories["uri_query"], ""]
     for positions in alike(chosen, group_codes(*(table[name][chosen] for name in names))):
         of, query, source, destination = (int(table[name][positions[0]]) for name in names)
         ends = addresses[source], addresses[destination]
-        yield Flow(*ends, paths[of], queries[query], table["frame"][positions], positions)
+        owner = owners[positions[0]]
+        whose = None if owner == ends[0] else owner
+        yield Flow(*ends, paths[of], queries[query], table["frame"][positions], positions, whose)
 
 
 def _managed(paths: list[str]) -> list[int]:

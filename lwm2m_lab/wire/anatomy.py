@@ -117,14 +117,17 @@ def _parts(datagram: bytes, path: str | None) -> Iterator[Part]:
         yield Part(0, size, "damage", "not decoded", message.error or "")
         return
     length = datagram[0] & 15
-    says = f"{datagram[0] >> 6}, {message.type}, {_bytes(length)}"
+    says = f"{datagram[0] >> 6}, {message.type}, {_bytes(length) if length < 13 else 'extended'}"
     yield Part(0, 1, "header", "version, type, token length", says, _first_byte(datagram[0], message.type))
     name = coap.CODES.get(message.code)
     code = (Bits("class", 3, datagram[1] >> 5), Bits("detail", 5, datagram[1] & 31))
     yield Part(1, 2, "header", "code", f"{message.code} {name}" if name else message.code, code)
     yield Part(2, 4, "header", "message id", str(message.mid))
-    yield Part(4, 4 + len(message.token), "token", "token", message.token.hex())
-    at = yield from _options(datagram, 4 + len(message.token), len(message.options))
+    begin, end = coap.token_span(datagram) if message.token else (4, 4)
+    if begin > 4:
+        yield Part(4, begin, "header", "extended token length", f"{end - begin} bytes (RFC 8974)")
+    yield Part(begin, end, "token", "token", message.token.hex())
+    at = yield from _options(datagram, end, len(message.options))
     if message.payload:
         yield Part(at, at + 1, "payload", "payload marker", "the payload follows")
         yield Part(at + 1, size, "payload", "payload", _payload(message, path))

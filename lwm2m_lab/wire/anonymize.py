@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.wire import hiding
+from lwm2m_lab.wire import coap, hiding
 from lwm2m_lab.wire.columns import Columns, Source
 from lwm2m_lab.wire.framing import Framing
 from lwm2m_lab.wire.pcap import Interface, RecordReader, Records, open_capture
@@ -283,4 +283,4 @@ def _image_heads(columns: Columns) -> Iterator[bytes]:
     pushed = np.nonzero(request & package[path] & (code != _GET) & (length > 1))[0].tolist()
     for row in (*pushed, *answers):
         datagram = columns.datagram(row)
-        yield datagram[: 4 + (datagram[0] & 15)]
+        yield datagram[: coap.token_span(datagram)[1]]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = [
-    "CODES", "ERRORS", "OPTIONS", "TYPES", "Block", "Message", "Options", "code_name", "decode", "decode_options",
-    "early_error", "encode", "fault_of", "option_text",
+    "CODES", "ERRORS", "NO_LENGTHS", "OPTIONS", "TYPES", "Block", "Message", "Options", "code_name", "decode",
+    "decode_options", "early_error", "encode", "fault_of", "option_text", "token_span",
 ]  # fmt: skip
 
 TYPES = ("CON", "NON", "ACK", "RST")
@@ -38,13 +38,15 @@ BLOCK2, BLOCK1, SIZE2, SIZE1 = 23, 27, 28, 60
 #: Bytes that the number in an option may have; a longer value is as good as no such option (RFC 7252, 5.4.3).
 LONGEST_NUMBER = {OBSERVE: 3, CONTENT_FORMAT: 2, ACCEPT: 2, BLOCK2: 3, BLOCK1: 3, SIZE2: 4, SIZE1: 4}
 _TEXT_OPTIONS = frozenset({3, 8, 11, 15, 20, 35, 39})
+#: Token lengths that mean nothing (RFC 8974, 2.1).
+NO_LENGTHS = frozenset({9, 10, 11, 12, 15})
 _NUMBER_OPTIONS = frozenset({6, 7, 12, 14, 16, 17, 28, 60, 258})
 
 #: Why a message could not be decoded, or not wholly; the columns hold the position in this list.
 ERRORS = (
     "shorter than a CoAP header of 4 bytes",
     "version is not 1",
-    "token length is 9 to 15, which is reserved",
+    "token length is 9 to 12 or 15, which is reserved",
     "the message ends within its token",
     "an empty message (0.00) with bytes behind its header",
     "option delta or length 15 is reserved",
@@ -202,15 +204,15 @@ def decode(datagram: bytes) -> Message:
     kind: Type = TYPES[padded[0] >> 4 & 3]  # type: ignore[assignment]
     code = f"{padded[1] >> 5}.{padded[1] & 31:02d}"
     mid = int.from_bytes(padded[2:4], "big")
-    length = padded[0] & 15
     early = early_error(datagram)
     if early is not None:
         return Message(kind, code, mid, error=ERRORS[early])
-    token = datagram[4 : 4 + length]
+    begin, end = token_span(datagram)
+    token = datagram[begin:end]
     if datagram[1] == 0:
         error = ERRORS[NOT_EMPTY] if len(datagram) > 4 else None
         return Message(kind, code, mid, token, error=error)
-    options, payload, fault = decode_options(datagram, 4 + length)
+    options, payload, fault = decode_options(datagram, end)
     return Message(kind, code, mid, token, tuple(options), payload, None if fault is None else ERRORS[fault])
 
 
@@ -220,10 +222,27 @@ def early_error(datagram: bytes) -> int | None:
         return TOO_SHORT
     if datagram[0] >> 6 != 1:
         return BAD_VERSION
-    token_length = datagram[0] & 15
-    if token_length > 8:
+    if datagram[0] & 15 in NO_LENGTHS:
         return BAD_TOKEN_LENGTH
-    return TOKEN_CUT if len(datagram) < 4 + token_length else None
+    return TOKEN_CUT if len(datagram) < token_span(datagram)[1] else None
+
+
+def token_span(datagram: bytes, at: int = 4) -> tuple[int, int]:
+    """Where the token begins and ends; the lengths 13 and 14 stand for a longer one (RFC 8974, 2.1).
+
+    Parameters
+    ----------
+    datagram : bytes
+    at : int
+        Where the header ends: behind the message id, or behind the code in a stream.
+
+    Examples
+    --------
+    >>> token_span(bytes.fromhex("42010001beefb135")), token_span(bytes.fromhex("4d01000100" + 13 * "aa"))
+    ((4, 6), (5, 18))
+    """
+    length, begin = _extended(datagram, at, datagram[0] & 15)
+    return begin, begin + length
 
 
 def decode_options(data: bytes, at: int = 0) -> tuple[list[tuple[int, bytes]], bytes, int | None]:
@@ -266,7 +285,7 @@ def fault_of(datagram: bytes) -> int | None:
     end = len(datagram)
     if datagram[1] == 0:
         return NOT_EMPTY if end > 4 else None
-    at, number, fault = 4 + (datagram[0] & 15), 0, None
+    at, number, fault = token_span(datagram)[1], 0, None
     while at < end:
         head, at = datagram[at], at + 1
         if head == 0xFF:
@@ -305,8 +324,9 @@ def encode(message: Message) -> bytes:
     '6144000774ff78'
     """
     kind, digits = TYPES.index(message.type), message.code.split(".")
-    out = bytearray([0x40 | kind << 4 | len(message.token), int(digits[0]) << 5 | int(digits[1])])
-    out += message.mid.to_bytes(2, "big") + message.token
+    token_length, token_more = _nibble(len(message.token))
+    out = bytearray([0x40 | kind << 4 | token_length, int(digits[0]) << 5 | int(digits[1])])
+    out += message.mid.to_bytes(2, "big") + token_more + message.token
     last = 0
     for number, value in sorted(message.options, key=lambda option: option[0]):
         delta, delta_more = _nibble(number - last)

@@ -105,16 +105,16 @@ def _is_coap(connection: Connection) -> bool:
 def _messages(stream: Stream) -> Iterator[TcpMessage]:
     """The messages of one side up to the first hole: behind one nobody knows where a message begins."""
     at = int(stream.offset[0]) if len(stream.offset) else 0
-    while at < stream.stop and (head := stream.read(at, at + 6)):
+    while at < stream.stop and (head := stream.read(at, at + 8)):
         extra, base = _LENGTHS.get(head[0] >> 4, (0, head[0] >> 4))
-        token_length = head[0] & 15
-        if token_length > 8 or len(head) < 2 + extra:
-            yield _damaged(stream, at, coap.ERRORS[coap.BAD_TOKEN_LENGTH] if token_length > 8 else BEYOND)
+        reserved = head[0] & 15 in coap.NO_LENGTHS
+        if reserved or len(head) < 2 + extra:
+            yield _damaged(stream, at, coap.ERRORS[coap.BAD_TOKEN_LENGTH] if reserved else BEYOND)
             return
         code = f"{head[1 + extra] >> 5}.{head[1 + extra] & 31:02d}"
-        begin = at + 2 + extra
-        stop = begin + token_length + base + int.from_bytes(head[1 : 1 + extra], "big")
-        yield _message(stream, at, code, begin, begin + token_length, stop)
+        begin, end = (at + one for one in coap.token_span(head, 2 + extra))
+        stop = end + base + int.from_bytes(head[1 : 1 + extra], "big")
+        yield _message(stream, at, code, begin, end, stop)
         at = stop
 
 
@@ -150,8 +150,9 @@ def encode(message: coap.Message) -> bytes:
     '30e1220480'
     """
     datagram = coap.encode(message)
-    body = datagram[4 + len(message.token) :]
+    end = coap.token_span(datagram)[1]
+    body = datagram[end:]
     nibble = next((one for one, (_, base) in reversed(_LENGTHS.items()) if len(body) >= base), len(body))
     count, base = _LENGTHS.get(nibble, (0, nibble))
     extended = (len(body) - base).to_bytes(count, "big")
-    return bytes([nibble << 4 | len(message.token)]) + extended + datagram[1:2] + message.token + body
+    return bytes([nibble << 4 | datagram[0] & 15]) + extended + datagram[1:2] + datagram[4:end] + body

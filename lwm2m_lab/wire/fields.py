@@ -35,15 +35,16 @@ def fields(datagram: bytes) -> tuple[Field, ...]:
     {'type': 0, 'code': 3, 'mid': 4096, 'token': 'deadbeef', 'uri_path': '/5/0', 'payload_length': 1, '_payload': 13}
     """
     first, size = datagram[0], len(datagram)
-    type_, token_length, code = first >> 4 & 3, first & 15, datagram[1] if size > 1 else 0
+    type_, code = first >> 4 & 3, datagram[1] if size > 1 else 0
     mid = datagram[2] << 8 | datagram[3] if size > 3 else -1
     early = coap.early_error(datagram)
     if early is not None:
         return type_, code, mid, "", *_NOTHING, early, -1
-    token = datagram[4 : 4 + token_length].hex()
+    begin, end = coap.token_span(datagram)
+    token = datagram[begin:end].hex()
     if code == 0:
         return type_, code, mid, token, *_NOTHING, coap.NOT_EMPTY if size > 4 else -1, -1
-    options, payload, fault = coap.decode_options(datagram, 4 + token_length)
+    options, payload, fault = coap.decode_options(datagram, end)
     return (
         type_,
         code,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 
+from lwm2m_lab.wire import coap
 from lwm2m_lab.wire.private import Private
 from lwm2m_lab.wire.pseudonyms import Pseudonyms
 
@@ -84,7 +85,7 @@ def hide_coap(datagram: bytes, pseudonyms: Pseudonyms, *, emptied: Collection[by
             hidden[start:end] = pseudonyms.string(value)
         elif number == _URI_QUERY and value.startswith(b"ep="):
             hidden[start + 3 : end] = pseudonyms.string(value[3:])
-        elif number < 0 and datagram[: 4 + (datagram[0] & 15)] in emptied:
+        elif number < 0 and datagram[: coap.token_span(datagram)[1]] in emptied:
             hidden[start:end] = bytes(end - start)
     return bytes(hidden)
 

@@ -82,6 +82,8 @@ class MessageDecoder:
 
     def __init__(self) -> None:
         self._tokens, self._templates = Interner(2), Templates()
+        #: Tokens of more than 8 bytes; the first word of their key is their number here.
+        self._long: dict[bytes, int] = {}
         self._texts = {
             "uri_path": TextInterner(_path_text),
             "uri_query": TextInterner(_query_text),
@@ -98,6 +100,10 @@ class MessageDecoder:
         values, lengths = self._tokens.keys()
         shown = values.tobytes().hex()
         tokens = [shown[16 * at : 16 * at + 2 * length] for at, length in enumerate(lengths.tolist())]
+        if self._long:
+            long = [token.hex() for token in self._long]
+            for at in np.flatnonzero(lengths > 8).tolist():
+                tokens[at] = long[int(values[at])]
         return {"token": tokens, **{name: interner.categories for name, interner in self._texts.items()}}
 
     def window(self, data: Bytes, start: Ints, end: Ints, cut: NDArray[np.bool_], flow: Ints) -> Columns:
@@ -119,17 +125,22 @@ class MessageDecoder:
         if fault.any():
             _header_faults(np.flatnonzero(fault), first, code, token_length, end - start, mid, error)
         token = column(head, 4, "<u8").astype(np.uint64) & _LOW.take(token_length)
+        lengths, behind = token_length.astype(np.uint64), None
+        if fault.any():
+            behind = self._long_tokens(data, start, end, first, code, error, token, lengths)
         out: Columns = {
             "type": (first >> 4 & 3).astype(np.int8),
             "code": code.astype(np.int16),
             "mid": mid,
-            "token": self._tokens.codes([token, token_length.astype(np.uint64)]),
+            "token": self._tokens.codes([token, lengths]),
             "error": error,
             "payload_length": np.zeros(n, np.int32),
             "_payload": np.full(n, -1, np.int32),
         }
         live = np.flatnonzero(code != 0) if not fault.any() else np.flatnonzero((code != 0) & (error < 0))
         at = start.take(live) + (token_length.take(live) + 4)
+        if behind is not None:
+            at += behind.take(live)
         kind = code.astype(np.uint64) << np.uint64(8) | first
         slot = self._templates.slots(flow.take(live), kind.take(live), data.take(at))
         template = self._templates.recognise(data, at, end.take(live), slot)
@@ -145,6 +156,31 @@ class MessageDecoder:
             explained = (error < 0) | np.isin(error, (coap.OPTION_BEYOND, coap.NO_PAYLOAD, coap.TOKEN_CUT))
             error[cut & explained] = coap.SNAPPED
         return out
+
+    def _long_tokens(
+        self, data: Bytes, start: Ints, end: Ints, first: Bytes, code: Bytes, error: NDArray[Any],
+        token: NDArray[np.uint64], lengths: NDArray[np.uint64],
+    ) -> Ints | None:  # fmt: skip
+        """Read the tokens of more than 8 bytes (RFC 8974, 2.1), one by one: they are rare.
+
+        `error`, `token` and `lengths` are put right for them; returned are the bytes between header and options.
+        """
+        extended = (first & 15 == 13) | (first & 15 == 14)
+        found = np.flatnonzero((error == coap.BAD_TOKEN_LENGTH) & extended)
+        if not found.size:
+            return None
+        behind = np.zeros(len(start), np.int64)
+        for row in found.tolist():
+            at = int(start[row])
+            begin, stop = coap.token_span(data[at : at + 6].tobytes())
+            if at + stop > end[row]:
+                error[row] = coap.TOKEN_CUT
+                continue
+            error[row] = -1 if code[row] else coap.NOT_EMPTY
+            text = data[at + begin : at + stop].tobytes()
+            token[row], lengths[row] = self._long.setdefault(text, len(self._long)), len(text)
+            behind[row] = stop - 4
+        return behind
 
 
 def _header_faults(

@@ -221,7 +221,8 @@ class _Surveyor:
 def _may_be_coap(head: Bytes, code: Bytes, length: Ints) -> Mask:
     """Whether version, token length and code are those of a CoAP message (RFC 7252, 3)."""
     token = head & 15
-    version = (head >> 6 == 1) & (token <= 8)
+    # 13 and 14 stand for longer tokens (RFC 8974), which are too rare to be counted in.
+    version = (head >> 6 == 1) & ((token <= 8) | (token == 13) | (token == 14))
     kinds = np.isin(code >> 5, (0, 2, 4, 5)) & ((code & 31 <= 8) | np.isin(code, (0x5F, 0x8C, 0x8D, 0x8F, 0x96, 0x9D)))
     plausible: Mask = version & kinds & (length >= 4 + token)
     return plausible

@@ -22,6 +22,7 @@ class Time:
 
     first_frame: int
     until: float
+    endpoint: str = "dev"
 
     def __call__(self) -> Delivery:
         return cast("Delivery", self)
@@ -34,11 +35,13 @@ def best_of_all(flows: Sequence[Flow], taken: set[Flow], time: Time, own: str, p
         cut = flow.path != path
         if flow in taken or not flow.destination.endswith(":5683"):
             continue
+        if flow.source != own and flow.owner not in (None, time.endpoint):
+            continue
         if cut and (len(flow.path) < 2 or not path.startswith(flow.path)):
             continue
         host, own_host = (end.rsplit(":", 1)[0] for end in (flow.source, own))
         if positions := flow.within(time()):
-            near = 0 if flow.source == own else 1 if host == own_host else 2
+            near = 0 if flow.source == own else 1 if flow.owner else 2 if host == own_host else 3
             ranked.append((cut, flow.query != query, near, positions[0], number))
     return flows[min(ranked)[-1]] if ranked else None
 
@@ -59,7 +62,8 @@ def some_flows(draw: st.DrawFn) -> list[Flow]:
     flows = []
     for number in dict.fromkeys(owner):
         positions = np.flatnonzero(np.array(owner) == number)
-        flows.append(Flow(*kinds[number], (10 * positions + 5).astype(np.int32), positions))
+        whose = draw(st.sampled_from([None, None, "dev", "other"]))
+        flows.append(Flow(*kinds[number], (10 * positions + 5).astype(np.int32), positions, whose))
     return flows
 
 
@@ -96,7 +100,7 @@ def test_what_is_like_a_flow(flows: list[Flow], time: Time, own: str) -> None:
         flow
         for flow in flows
         if flow not in index.taken and flow.source.rsplit(":", 1)[0] == own.rsplit(":", 1)[0]
-        and kind(flow) == kind(chosen) and flow.within(time())
+        and kind(flow) == kind(chosen) and flow.within(time()) and flow.owner != "other"
     ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ MESSAGES = st.builds(
     st.sampled_from(coap.TYPES),
     st.sampled_from(["0.01", "0.02", "0.03", "2.05", "4.04"]),
     st.integers(0, 65535),
-    st.binary(max_size=8),
+    st.binary(max_size=8) | st.binary(min_size=13, max_size=20),
     OPTIONS.map(tuple),
     st.binary(max_size=100),
 )

@@ -156,8 +156,12 @@ def test_columns_are_the_plain_decoder_on_damaged_messages(data: st.DataObject) 
     [
         ("4001", "shorter than a CoAP header of 4 bytes"),
         ("80010001", "version is not 1"),
-        ("49010001", "token length is 9 to 15, which is reserved"),
+        ("49010001", "token length is 9 to 12 or 15, which is reserved"),
+        ("4f010001", "token length is 9 to 12 or 15, which is reserved"),
         ("44010001aa", "the message ends within its token"),
+        ("4d010001ffaa", "the message ends within its token"),
+        ("4e010001", "the message ends within its token"),
+        ("4d00000100" + 13 * "aa", "an empty message (0.00) with bytes behind its header"),
         ("40000001ff", "an empty message (0.00) with bytes behind its header"),
         ("40010001f1", "option delta or length 15 is reserved"),
         ("40010001b535", "an option reaches beyond the message"),
@@ -173,13 +177,26 @@ def test_damage_has_a_name(datagram: str, error: str) -> None:
     assert error in ERRORS
 
 
+@pytest.mark.parametrize("length", [13, 14, 20, 268, 269, 270, 1000])
+def test_extended_tokens(length: int) -> None:
+    """RFC 8974: token lengths 13 and 14 stand for longer tokens; the columns and the plain decoder agree on them."""
+    token = bytes(range(256)) * 4
+    request = Message("CON", "0.01", 7, token[:length], ((11, b"5"), (11, b"0")))
+    answer = Message("ACK", "2.05", 7, token[:length], ((12, b""),), b"1")
+    assert (decode(encode(request)), decode(encode(answer))) == (request, answer)
+    for one in (request, answer):
+        columns = columns_of(encode(one))
+        assert_same(columns, 0, one)
+        assert columns.text("token", 0) == token[:length].hex()
+
+
 #: A header, then options that begin well, so that what follows is looked at.
 NEARLY_MESSAGES = st.builds(
     lambda code, token, options, tail, more: (
         encode(Message("CON", code, 7, token, options))[: None if more else -1] + tail
     ),
     st.sampled_from(["0.00", *CODES_IN_USE]),
-    st.binary(max_size=8),
+    st.binary(max_size=8) | st.binary(min_size=13, max_size=300),
     st.lists(st.tuples(st.sampled_from([4, 11, 23, 27, 60, 2000]), st.binary(max_size=5)), max_size=5).map(tuple),
     st.binary(max_size=8),
     st.booleans(),

@@ -1,0 +1,52 @@
+"""The trigger of each rule carried in other ways: links, files, tokens, options, a twin behind the same address."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+import lwm2m_lab as lab
+from tests import carriers
+from tests.carriers import CARRIERS
+from tests.peers import Session
+from tests.trace.triggers import TRIGGERS
+
+#: Triggers of faults in the carriage itself, which another one changes or leaves no room for, by carrier.
+APART = {"ipv6_in_two_vlans": {"M14"}}
+CASES = [(rule, CARRIERS[at % len(CARRIERS)].__name__) for at, rule in enumerate(TRIGGERS)]
+#: The downloads once more: with a twin they have to be told apart.
+CASES += [(rule, "with_a_twin") for rule, one in TRIGGERS.items() if "pull /" in one.script]
+
+
+def said(data: bytes) -> Counter[tuple[str, ...]]:
+    """What is concluded, and how each update went; without frame numbers."""
+    explanation = lab.explain(lab.Capture.from_bytes(data, name="carried"))
+    problems = [(one.rule, str(one.verdict), one.party, one.certainty) for one in explanation.problems]
+    updates = [
+        (one.outcome, str(one.verdict), str(one.image_sha256), str(one.states), str(one.results), str(one.block_sizes))
+        for one in explanation.updates
+    ]
+    return Counter([*problems, *updates])
+
+
+@pytest.mark.parametrize(("rule", "carrier"), sorted({*CASES}))
+def test_a_conclusion_does_not_hang_on_the_carriage(rule: str, carrier: str) -> None:
+    """The same findings and updates; twice of each where there is a twin."""
+    if rule in APART.get(carrier, ()):
+        pytest.skip("there is nothing of it in this carriage")
+    packets = Session(TRIGGERS[rule].script).packets
+    expected = said(carriers.as_it_is(packets))
+    if carrier == "with_a_twin":
+        expected += expected
+    assert said(getattr(carriers, carrier)(packets)) == expected
+
+
+def test_a_download_that_broke_off_is_not_mixed_with_its_neighbours() -> None:
+    """Two devices behind one address fetch the same file, neither whole: one is not held to what the other says."""
+    script = "ready\nuri coap://192.0.2.3/fw.bin\npull /fw.bin 0-1\nnotify /5/0/3 1\nnotify /5/0/3 1"
+    data = carriers.with_a_twin(Session(script).packets)
+    explanation = lab.explain(lab.Capture.from_bytes(data, name="neighbours"))
+    one, other = explanation.updates
+    assert not {*one.evidence.exchanges} & {*other.evidence.exchanges}
+    assert [str(finding) for finding in explanation.findings if str(finding.verdict) == "FAIL"] == []
