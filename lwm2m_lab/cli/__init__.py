@@ -12,6 +12,7 @@ __all__ = ["HOMES", "modules"]
 HOMES = {
     "push": "updating",
     "pull": "updating",
+    "campaign": "campaigning",
     "device": "device",
     "server": "serving",
     "conformance": "conforming",
