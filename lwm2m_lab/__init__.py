@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.trace.compare import compare
     from lwm2m_lab.trace.explain import explain
     from lwm2m_lab.trace.findings import Finding, Verdict, rule
+    from lwm2m_lab.trace.follow import follow
     from lwm2m_lab.trace.objects import load_objects
     from lwm2m_lab.trace.updates import Update
 
@@ -61,6 +62,7 @@ _HOMES = {
     "compare": "lwm2m_lab.trace.compare",
     "conformance": "lwm2m_lab.live.conformance",
     "explain": "lwm2m_lab.trace.explain",
+    "follow": "lwm2m_lab.trace.follow",
     "campaign": "lwm2m_lab.live.rollout",
     "image": "lwm2m_lab.live.image",
     "load_objects": "lwm2m_lab.trace.objects",
@@ -93,6 +95,7 @@ __all__ = [
     "compare",
     "conformance",
     "explain",
+    "follow",
     "image",
     "load_objects",
     "pull",

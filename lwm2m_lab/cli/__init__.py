@@ -19,6 +19,7 @@ HOMES = {
     "capture": "sniffing",
     "messages": "files",
     "explain": "explaining",
+    "follow": "following",
     "triage": "triaging",
     "compare": "comparing",
     "report": "handing",

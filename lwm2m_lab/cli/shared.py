@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
 
 __all__ = [
-    "BAD_INPUT", "Parser", "add_command", "add_credentials", "add_file_command", "add_log_option", "credentials",
-    "keys", "ports", "read_capture", "selects", "source", "warn",
+    "BAD_INPUT", "Parser", "add_command", "add_credentials", "add_file_command", "add_log_option", "add_wire_options",
+    "credentials", "keys", "ports", "read_capture", "selects", "source", "warn",
 ]  # fmt: skip
 
 BAD_INPUT = 2
@@ -39,20 +39,29 @@ def add_command(commands: Any, name: str, what: str, run: Callable[..., int]) ->
     return command
 
 
-def add_file_command(commands: Any, name: str, what: str, run: Callable[..., int]) -> argparse.ArgumentParser:
-    """A command that reads one capture file."""
+def add_file_command(
+    commands: Any, name: str, what: str, run: Callable[..., int], *, parts: bool = True
+) -> argparse.ArgumentParser:
+    """A command that reads one capture file, or with `parts` a part of it."""
     command = add_command(commands, name, what, functools.partial(_at_ease, run))
     command.add_argument("file", metavar="FILE", help="a pcap or pcapng file; - reads standard input")
+    add_wire_options(command)
+    if parts:
+        add = command.add_argument
+        add("--endpoint", metavar="NAME", help="this endpoint alone")
+        moment = "seconds since the first message, frame:N, or a time as in 2024-05-01T12:00:00Z"
+        add("--from", dest="since", metavar="WHEN", help=f"from then on: {moment}")
+        add("--to", dest="until", metavar="WHEN", help="until then, likewise")
+    return command
+
+
+def add_wire_options(command: argparse.ArgumentParser) -> None:
+    """Where CoAP is, and what opens DTLS."""
     add = command.add_argument
     add("--port", type=int, action="append", metavar="N", help="a further UDP port that carries CoAP")
     add("--psk", action="append", default=[], metavar="ID:HEX", help="a DTLS identity and its key; no ID: for any")
     add("--psk-file", metavar="FILE", help="lines ID:HEX")
     add("--keylog", metavar="FILE", help="a key log of DTLS (CLIENT_RANDOM lines)")
-    add("--endpoint", metavar="NAME", help="this endpoint alone")
-    moment = "seconds since the first message, frame:N, or a time as in 2024-05-01T12:00:00Z"
-    add("--from", dest="since", metavar="WHEN", help=f"from then on: {moment}")
-    add("--to", dest="until", metavar="WHEN", help="until then, likewise")
-    return command
 
 
 def add_credentials(command: argparse.ArgumentParser) -> None:

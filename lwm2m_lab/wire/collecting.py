@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -39,14 +40,26 @@ def collect(
     interface: str | int | None = None,
     psk: PreSharedKeys | None = None,
     keylog: str | os.PathLike[str] | None = None,
+    frames: Array | None = None,
+    origin_ns: int | None = None,
 ) -> Columns:
-    """The columns of a whole capture; see `lwm2m_lab.wire.read_columns`."""
+    """The columns of a whole capture; see `lwm2m_lab.wire.read_columns`.
+
+    Of one from which packets were left out, `frames` are the numbers of those that remain, ascending, and `origin_ns`
+    is the time of its first message.
+    """
     stream, name = open_capture(source)
     with stream:
         reading = _Reading(RecordReader(stream, name), ports, interface, Keyring(psk, keylog))
         for records in reading.reader:
-            reading.add(records)
-    return reading.finish(source, name)
+            reading.add(records if frames is None else _renumbered(records, frames))
+    return reading.finish(source, name, origin_ns)
+
+
+def _renumbered(records: Records, frames: Array) -> Records:
+    """The same packets, with the numbers that they have in the capture which they are a part of."""
+    comments = {int(frames[frame - 1]): comment for frame, comment in records.comments.items()}
+    return dataclasses.replace(records, frame=frames[records.frame - 1], comments=comments)
 
 
 def collect_parts(
@@ -208,7 +221,7 @@ class _Reading:
         for store, chosen in ((self.sure, sure), (self.others, ~sure)):
             store.append(columns, np.flatnonzero(chosen), share=share)
 
-    def finish(self, source: Source, name: str) -> Columns:
+    def finish(self, source: Source, name: str, origin_ns: int | None = None) -> Columns:
         """One array for each column, in the order of the file, without what is no CoAP."""
         categories = self.decoder.categories()
         arrays = self._arrays(categories["token"])
@@ -239,6 +252,7 @@ class _Reading:
             comments=self.comments,
             interfaces=names,
             interface=None if chosen is None else names[chosen],
+            origin_ns=origin_ns,
         )
 
     def _arrays(self, tokens: Sequence[str]) -> dict[str, Array]:

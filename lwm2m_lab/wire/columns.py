@@ -92,6 +92,7 @@ class Columns(Mapping[str, "Array"]):
         sessions: Sequence[DtlsSession] = (),
         session: Array | None = None,
         key_log: Sequence[str] = (),
+        origin_ns: int | None = None,
     ) -> None:
         self._arrays, self.categories, self._source, self._side_data = dict(arrays), categories, source, side_data
         self.packets, self.encrypted_records, self.notes = packets, encrypted_records, tuple(notes)
@@ -100,7 +101,7 @@ class Columns(Mapping[str, "Array"]):
         self.sessions, self._session, self.key_log = tuple(sessions), session, tuple(key_log)
         self._find_others = others
         self._content: bytes | mmap.mmap | None = None
-        self._origin_ns: int | None = None
+        self._origin_ns = origin_ns
 
     def __getitem__(self, name: str) -> Array:
         if name not in COLUMN_NAMES:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.wire.growing import GrowingCapture
+from lwm2m_lab.wire.growing import GrowingCapture, records
 from lwm2m_lab.wire.pcap import Interface
 from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
 
@@ -54,6 +54,21 @@ def test_what_does_not_fit_is_left_out_from_there_on(write, bodies: list[bytes],
 
 @pytest.mark.parametrize("data", [b"no capture", pcapng([]) + struct.pack("=II", 6, 4)])
 def test_what_is_no_capture_is_said(data: bytes) -> None:
-    """Also in the midst, where a length would never end."""
+    """Also in the midst, where a length would never end: behind what is whole before it."""
+    growing = GrowingCapture()
     with pytest.raises(BadInput, match="expected"):
-        GrowingCapture().feed(data)
+        assert growing.feed(data) + growing.feed(b"") == b""
+    assert len(data) - growing.waiting in (0, len(pcapng([])))
+
+
+@given(bodies=BODIES)
+def test_the_other_byte_order(bodies: list[bytes]) -> None:
+    """A file from another kind of machine, and a section of the other order behind one of ours."""
+    records_of = [struct.pack(">IIII", 0, 0, len(body), len(body)) + body for body in bodies]
+    data = struct.pack(">IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + b"".join(records_of)
+    growing = GrowingCapture()
+    assert (growing.feed(data), growing.packets) == (data, len(bodies))
+    turned = struct.pack(">IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28) + struct.pack(">III", 11, 12, 12)
+    mixed, growing = pcapng(bodies) + turned + pcapng(bodies), GrowingCapture()
+    assert (growing.feed(mixed), growing.packets) == (mixed, 2 * len(bodies))
+    assert [kind for _, _, kind in records(mixed)].count(True) == 2 * len(bodies)
