@@ -51,6 +51,49 @@ def test_the_sentence_has_the_numbers(rule: str) -> None:
     assert any(SENTENCES[rule] in sentence for sentence in said), said
 
 
+@pytest.mark.parametrize(("answer", "verdict"), [(0.05, "FAIL"), (1, "INCONCLUSIVE")])
+def test_a_server_stops_or_its_copies_are_lost(answer: float, verdict: str) -> None:
+    """Where the device waits longer for answers than the server, the tap is beside it and misses what the path lost."""
+    script = f"""
+    ready
+    image 20000 raw
+    push 0-4
+    device > server  CON POST /rd/1
+    +{answer} server > device  ACK 2.04
+    push 5-9
+    wait 59.5
+    push 10
+    wait {59.33 - answer}
+    push 11
+    wait 100
+    read /5/0/3 1
+    """
+    found = lab.explain(Session(script).capture()).findings
+    assert [one.verdict for one in found if one.rule == "M1"] == [verdict]
+
+
+@pytest.mark.parametrize(("next_word", "verdict"), [("read /5/0/3 1", "FAIL"), ("register", "INCONCLUSIVE")])
+def test_whoever_ignores_copies_has_to_be_there(next_word: str, verdict: str) -> None:
+    """A device that says nothing before it registers anew may have been off, and heard none of the copies."""
+    copies = "".join(f"+{gap} server > device again\n" for gap in (2.5, 5, 10, 20))
+    script = f"ready\npush 0-8\n{copies}wait 9\n{next_word}\n" + "read /5/0/3 1\n" * 6
+    found = lab.explain(Session(script).capture()).findings
+    assert [one.verdict for one in found if one.rule == "M2"] == [verdict]
+
+
+@pytest.mark.parametrize(("heard_after", "verdict"), [(2, "FAIL"), (1, "INCONCLUSIVE")])
+def test_whoever_ignores_a_response_has_to_be_in_reach(heard_after: int, verdict: str) -> None:
+    """Heard before the second copy and not since: the path may have gone then."""
+    copies = [f"+{gap} device > server  CON 2.05 text=1.0.0 token=ee mid=900" for gap in (3, 2.5, 5, 10, 20)]
+    copies.insert(
+        heard_after,
+        "+1 server > device CON GET /5/0/3 token=ef\ndevice > server ACK 2.05 text=2 cf=0 token=ef",
+    )
+    script = "ready\npush\nnotify /5/0/3 2\nserver > device CON GET /3/0/3 token=ee\ndevice > server ACK\n"
+    found = lab.explain(Session(script + "\n".join(copies)).capture()).findings
+    assert [one.verdict for one in found if one.rule == "M10"] == [verdict]
+
+
 def test_copies_and_answers() -> None:
     """A copy belongs to its first one; an acknowledgement to the copy before it, whichever side counts alike."""
     script = """

@@ -15,6 +15,8 @@ from lwm2m_lab.trace.ordered import median
 __all__: list[str] = []
 
 _CONTINUE = 0x5F
+#: Seconds in which a block is sent again: whoever is silent for longer may have sent copies in vain.
+MAX_TRANSMIT_SPAN = 45.0
 #: A server that says nothing for so long after an acknowledged block has stopped, seconds.
 _SILENCE = 30.0
 #: Time-outs that people write down, seconds.
@@ -55,7 +57,12 @@ def whole_time_out(case: Case) -> Iterator[Conclusion]:
         f"the server stops after block {num}, which was acknowledged after {period(float(blocks.rtt_s[last]))} (frame "
         f"{frame}), {period(lasted)} after block 0"
     )
-    heard = traffic(case).heard(int(blocks["_src"][last]), time)
+    seen = traffic(case)
+    # Whoever sends the block again has not heard its answer; and beside the device a server whose copies are lost is
+    # as silent as one that has stopped.
+    copied = (seen.first == np.searchsorted(seen.frame, blocks.frame[last])) & (seen.frame > frame)
+    until = time + MAX_TRANSMIT_SPAN if seen.is_nearer_to_the_device() else np.inf
+    heard = not copied.any() and seen.heard(int(blocks["_src"][last]), time, until)
     why = f": a time-out of {named} s for the whole body and not for each block" if named else ""
     frames = [int(blocks.frame[last]), frame]
     if named and heard:

@@ -19,6 +19,8 @@ __all__: list[str] = []
 #: A message id of a NON message names it for this long (RFC 7252, 4.8.2), seconds.
 NON_LIFETIME = 145.0
 MAX_TRANSMIT_WAIT = 93.0
+#: Copies of a message before its receiver is heard: after one alone the path may have gone.
+_HEARD_AGAIN = 2
 #: Messages that are decoded option by option in one update.
 _MOST_DECODED = 16
 #: Critical options that a device needs for LwM2M 1.0 and for Object 5.
@@ -72,14 +74,17 @@ def response_ignored(case: Case) -> Iterator[Conclusion]:
     told = False
     for at in silent.tolist()[:_MOST_DECODED]:
         copies = np.nonzero(seen.first == at)[0]
-        if not seen.reachable(at) or seen.chance(silent, len(copies)) > NO_CHANCE:
+        in_reach = seen.copies_in_reach(at)
+        if not in_reach or seen.chance(silent, len(copies)) > NO_CHANCE:
             continue
         told = True
         span = float(seen.time[copies[-1]] - seen.time[at])
+        there = in_reach >= _HEARD_AGAIN
         yield Said(
-            Verdict.FAIL,
+            Verdict.FAIL if there else Verdict.INCONCLUSIVE,
             f"the response in frame {seen.frame[at]} is confirmable and was sent {len(copies)} times over "
-            f"{period(span)}; its receiver, which is heard meanwhile, neither acknowledged nor rejected it",
+            f"{period(span)}; its receiver, which is heard {'meanwhile' if there else 'before the second copy'}, "
+            f"neither acknowledged nor rejected it{'' if there else '; the path may have gone then'}",
             seen.frame[copies],
             party=_party(seen, at, receiver=True),
         )
@@ -215,8 +220,8 @@ def ping_unanswered(case: Case) -> Iterator[Conclusion]:
         )
         return
     silent = pings[(answer < 0) & (seen.copies[pings] >= 4)]
-    chance = [seen.chance(silent, int(seen.copies[at])) for at in silent.tolist()]
-    kept = [at for at, likely in zip(silent.tolist(), chance, strict=True) if likely < NO_CHANCE and seen.reachable(at)]
+    silent = silent[[seen.copies_in_reach(at) >= _HEARD_AGAIN for at in silent.tolist()]]
+    kept = [at for at in silent.tolist() if seen.chance(silent, int(seen.copies[at])) < NO_CHANCE]
     silent = np.array(kept, np.int64)
     if silent.size:
         at = int(silent[0])

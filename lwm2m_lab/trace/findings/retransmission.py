@@ -23,6 +23,7 @@ from lwm2m_lab.trace.findings.traffic import (
     writes,
 )
 from lwm2m_lab.trace.ordered import distinct, median
+from lwm2m_lab.trace.rows import Rows
 
 __all__: list[str] = []
 
@@ -30,6 +31,8 @@ __all__: list[str] = []
 ACK_TIMEOUT, MAX_RETRANSMIT = 2.0, 4
 #: Groups of copies that are compared byte by byte in one update.
 _MOST_COMPARED = 500
+#: Round trips of which the shortest says something.
+_ENOUGH = 8
 Ints = NDArray[np.int64]
 
 
@@ -89,11 +92,17 @@ def duplicate_ignored(case: Case) -> Iterator[Conclusion]:
         messages = distinct(seen.first[ignored])
         if len(ignored) == len(mine) >= 3 and seen.chance(messages, len(ignored)) < NO_CHANCE:
             first = int(messages[0])
+            there = _was_there(case, seen, ignored)
+            why = (
+                ": the receiver ignores duplicates instead of repeating its answer"
+                if there
+                else "; the receiver was not heard again before it registered anew, and may have been gone"
+            )
             yield Said(
-                Verdict.FAIL,
+                Verdict.FAIL if there else Verdict.INCONCLUSIVE,
                 f"{len(messages)} confirmable messages were sent again after their acknowledgement, {len(ignored)} "
                 f"copies in all, and no copy was acknowledged again (message id {seen.mid[first]} first, sent "
-                f"{seen.copies[first]} times): the receiver ignores duplicates instead of repeating its answer",
+                f"{seen.copies[first]} times){why}",
                 [*seen.frame[messages].tolist(), *seen.frame[seen.answer[messages]].tolist(), *seen.frame[ignored]],
                 party="server" if from_device else "device",
             )
@@ -113,6 +122,13 @@ def _late_copies(seen: Traffic) -> Ints:
     return late
 
 
+def _was_there(case: Case, seen: Traffic, ignored: Ints) -> bool:
+    """Whether enough of the ignored copies came while their receiver lived: it speaks next, and not to register."""
+    spoke = seen.spoke_next(ignored)
+    lived = (spoke >= 0) & ~np.isin(seen.frame[spoke], case.all_registers.frame)
+    return int(lived.sum()) >= 3
+
+
 @rule(
     "M5",
     "the first block is acknowledged in time",
@@ -129,12 +145,8 @@ def slow_first_block(case: Case) -> Iterator[Conclusion]:
     rtt, usual = float(answered.rtt_s[0]), median(answered.rtt_s[1:])
     first = answered[:1]
     frames = [first.first("frame"), first.first("response_frame")]
-    copies, replies = int(first.retransmissions[0]), 1 + int(first.duplicates[0])
-    # With every copy answered none was lost, unless the network makes copies of its own; without a copy nothing was
-    # waited for but the device.
-    doubled = bool((case.exchanges.duplicates > case.exchanges.retransmissions).any())
-    proved = not copies or (replies > copies and not doubled)
-    if rtt > ACK_TIMEOUT and rtt > 4 * usual and proved:
+    copies = int(first.retransmissions[0])
+    if rtt > ACK_TIMEOUT and rtt > 4 * usual and _waited_for_the_device(case, answered):
         spurious = (
             f", and {copies} needless {'copies were' if copies > 1 else 'copy was'} sent meanwhile" if copies else ""
         )
@@ -150,6 +162,27 @@ def slow_first_block(case: Case) -> Iterator[Conclusion]:
             f"block 0 was answered after {period(rtt)}, the others after {period(usual)} (median)",
             frames,
         )
+
+
+def _waited_for_the_device(case: Case, answered: Rows) -> bool:
+    """Whether nothing of block 0 was lost, so that its answer was waited for and not a copy of it.
+
+    Without a copy nothing was. With every copy answered none was lost, unless the network makes copies of its own and
+    the answer comes one round trip after the last copy; an answer that comes sooner is none to the last copy.
+    """
+    copies, replies = int(answered.retransmissions[0]), 1 + int(answered.duplicates[0])
+    if not copies:
+        return True
+    seen, others = traffic(case), answered[1:]
+    own = (seen.mid == answered.mid[0]) & (seen.src == answered["_src"][0]) & (seen.type == CON)
+    sent = np.nonzero(own & (seen.frame >= answered.frame[0]) & (seen.frame < answered.response_frame[0]))[0]
+    since = float(answered.response_time[0] - seen.time[sent[-1]]) if sent.size else 0.0
+    trips = others.rtt_s[others.retransmissions == 0]
+    if len(trips) >= _ENOUGH and since < 0.5 * trips.min():
+        return True
+    doubled = bool((case.exchanges.duplicates > case.exchanges.retransmissions).any())
+    one_trip = len(trips) > 0 and since <= 1.25 * trips.max()
+    return replies > copies and not doubled and not one_trip
 
 
 @rule(
@@ -169,11 +202,12 @@ def spurious_retransmissions(case: Case) -> Iterator[Conclusion]:
     if not again.size:
         return
     once = asked[seen.copies[asked] == 1]
-    shortest = float((seen.time[seen.answer[once]] - seen.time[once]).min()) if once.size else 0.0
+    # The shortest of a few is often longer than the next one.
+    shortest = float((seen.time[seen.answer[once]] - seen.time[once]).min()) if once.size >= _ENOUGH else 0.0
     trip = seen.time[seen.answer[again]] - seen.time[again]
     sent = seen.last_copy_before_answer(again)
     sooner = seen.time[seen.answer[again]] - seen.time[sent] < shortest
-    needless = (sooner | (seen.answers[again] >= seen.copies[again])) & (trip > ACK_TIMEOUT)
+    needless = (sooner | (seen.answers_of_their_own[again] >= seen.copies[again])) & (trip > ACK_TIMEOUT)
     wasted = again[needless]
     share = len(wasted) / len(asked)
     if len(wasted) >= 3 and share > 0.3:
@@ -240,6 +274,8 @@ def _are_copies_of_the_path(seen: Traffic, again: NDArray[np.int64], constant: l
     one, gaps = constant[0]
     if len(constant) > 1:
         return False
+    if seen.path_doubles:
+        return True
     same = again[(seen.sender_of(again) == seen.sender_of(np.array([one]))[0]) & (seen.first[again] != one)]
     return len(same) >= 3 and float(np.sort(seen.gap[same])[len(same) // 2]) > 1.6 * float(gaps.max())
 

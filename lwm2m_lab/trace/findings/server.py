@@ -72,6 +72,11 @@ def observe_again(case: Case) -> Iterator[Conclusion]:
     if not len(back):
         return
     frame = back.first("frame")
+    results = case.values(RESULT).between(case.installs.first("frame"), frame)
+    ended = results[(results.value != 0).astype(bool)]
+    if len(ended):
+        yield Verdict.PASS, "how the update ended was told before the device registered anew", ended.frame[:1]
+        return
     asked = case.timeline.after(frame).where(path=(STATE, RESULT))
     if len(asked):
         yield Verdict.PASS, "after the new registration State or Update Result was asked for", asked.frame[:1]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lwm2m_lab.trace.exchanges import EXCHANGE_LIFETIME
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Party
-from lwm2m_lab.trace.ordered import distinct
+from lwm2m_lab.trace.ordered import distinct, median
 from lwm2m_lab.trace.rows import Rows
 
 __all__ = [
@@ -145,6 +145,18 @@ class Traffic:
         np.maximum.at(found, self.first[got], got)
         return found
 
+    @cached_property
+    def answers_of_their_own(self) -> Ints:
+        """How many ACKs and RSTs each message got, by the name of its group, without copies that the network made."""
+        own = (self.answered >= 0) & ((self.rank == 0) | (self.gap >= NETWORK_COPY_S))
+        return np.bincount(self.first[self.answered[own]], minlength=len(self.first))
+
+    @cached_property
+    def path_doubles(self) -> bool:
+        """Whether the path makes copies: they come too soon, or acknowledgements outnumber what they answer."""
+        soon = (self.rank > 0) & (self.gap < NETWORK_COPY_S) & (self.type <= NON)
+        return bool(soon.any() or ((self.answers > self.copies) & (self.copies > 0)).any())
+
     def last_copy_before_answer(self, groups: Ints) -> Ints:
         """For each of these messages, which have an answer, its last copy before the first answer."""
         found: Ints = self.answered[self.answer[groups]]
@@ -155,9 +167,27 @@ class Traffic:
         found: NDArray[np.bool_] = self.rows.sender[positions]
         return found
 
-    def heard(self, source: int, after: float) -> bool:
-        """Whether an address says anything after a time."""
-        return bool(((self.src == source) & (self.time > after)).any())
+    def heard(self, source: int, after: float, until: float = np.inf) -> bool:
+        """Whether an address says anything between two times."""
+        return bool(((self.src == source) & (self.time > after) & (self.time <= until)).any())
+
+    def is_nearer_to_the_device(self) -> bool:
+        """Whether the device's answers are seen sooner after what they answer than the answers to the device."""
+        asked = np.nonzero((self.type == CON) & (self.rank == 0) & (self.answer >= 0))[0]
+        waited = self.time[self.answer[asked]] - self.time[self.last_copy_before_answer(asked)]
+        own = self.sender_of(asked)
+        if not own.any() or own.all():
+            return False
+        return median(waited[~own]) < 0.5 * median(waited[own])
+
+    def spoke_next(self, positions: Ints) -> Ints:
+        """For each message the next one that its receiver sends, whatever it is; -1 for none."""
+        found = np.full(len(positions), -1, np.int64)
+        for receiver in distinct(self.dst[positions]).tolist():
+            own, to_it = np.nonzero(self.src == receiver)[0], self.dst[positions] == receiver
+            at = np.searchsorted(own, positions[to_it], side="right")
+            found[to_it] = np.append(own, -1)[at]
+        return found
 
     def chance(self, besides: Ints, count: int) -> float:
         """How likely so many datagrams or their answers were lost one after the other.
@@ -170,18 +200,19 @@ class Traffic:
         troubled = (int(begun.sum()) - int(at_once.sum()) + 1) / (int(begun.sum()) + 2)
         return float(troubled**count)
 
-    def reachable(self, group: int) -> bool:
-        """Whether the receiver of a message is heard while it is sent again, and hears its sender.
+    def copies_in_reach(self, group: int) -> int:
+        """How many copies of a message were sent before its receiver was last heard, while it was sent again.
 
         It acknowledges something else, or asks for something and is content with the answer: a path that was gone for
-        a while, either way, looks otherwise.
+        a while, either way, looks otherwise. What was sent after that the path may have swallowed.
         """
         copies = np.nonzero(self.first == group)[0]
         begin, end = self.time[copies[0]], self.time[copies[-1]]
         during = (self.time > begin) & (self.time < end) & (self.src == self.dst[group]) & (self.dst == self.src[group])
         acknowledges = during & (self.type >= ACK) & (self.first[np.maximum(self.answered, 0)] != group)
         asks = during & (self.type == CON) & (self.rank == 0) & (self.copies == 1) & (self.answer >= 0)
-        return bool(acknowledges.any() or (asks & (self.time < end - 5)).any())
+        heard = np.nonzero(acknowledges | (asks & (self.time < end - 5)))[0]
+        return int((self.time[copies] < self.time[heard[-1]]).sum()) if heard.size else 0
 
 
 def traffic(case: Case) -> Traffic:

@@ -233,11 +233,15 @@ def no_firmware_version(case: Case) -> Iterator[Conclusion]:
 )
 def success_without_change(case: Case) -> Iterator[Conclusion]:
     """Result 1 and the old version: power loss, roll-back, a wrong image; or the version that was there before."""
-    before, after, info = case.update.firmware_version_before, case.update.firmware_version_after, _info(case)
+    before, info = case.update.firmware_version_before, _info(case)
     claimed = case.values(RESULT).where(value=1).first("frame")
-    if case.update.outcome != "succeeded" or before is None or after is None or claimed is None:
+    if case.update.outcome != "succeeded" or before is None or claimed is None:
         return
-    frame = case.values(FIRMWARE_VERSION).last("frame")
+    # What was read before the Execute tells of what ran then; that nothing was read since, V1 says.
+    read = _settled_versions(case, claimed)
+    if not len(read):
+        return
+    after, frame = read.last("value"), read.last("frame")
     if before != after:
         yield Verdict.PASS, f"/3/0/3 went from {before} to {after}", [frame]
     elif info is None:

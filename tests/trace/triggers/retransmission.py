@@ -87,6 +87,15 @@ TRIGGERS = {
             device > server  ACK 2.31 1:0/1/256
             push 1-11 size=256
             """,
+            # And the path doubles its answer.
+            """
+            ready
+            server > device  CON PUT /5/0/0 1:0/1/256 cf=42 256B
+            +2.5 server > device  again
+            device > server  ACK 2.31 1:0/1/256
+            +0.01 device > server  again
+            push 1-11 size=256
+            """,
             # All are slow: that is the path, not the flash.
             blocks(f"{PUT}\n+2.5 {ANSWER}"),
         ),
@@ -99,6 +108,11 @@ TRIGGERS = {
         quiet=(
             HEALTHY,
             blocks(f"{PUT}\n+2.5 server > device again\n+0.5 {ANSWER}"),
+            # The path doubles the answers to the copies.
+            blocks(f"{PUT}\n+2.5 server > device again\n+0.1 {ANSWER}\n+0.01 device > server again"),
+            # The only round trip without a copy was a long one.
+            "ready\nserver > device CON GET /5/0/9\n+0.4 device > server ACK 2.05 text=2 cf=0\n"
+            + blocks(f"{PUT}\n+2.5 server > device again\n+0.3 {ANSWER}", 4).partition("\n")[2],
         ),
     ),
     "M7": Trigger(

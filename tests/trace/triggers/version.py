@@ -40,6 +40,11 @@ TRIGGERS = {
     "F15": Trigger(
         "success, the old version, and an image that carries another",
         "ready\npush\ninstalled 1.0.0",
-        quiet=(HEALTHY, "ready\nimage 3000 1.0.0\npush\ninstalled 1.0.0"),
+        quiet=(
+            HEALTHY,
+            "ready\nimage 3000 1.0.0\npush\ninstalled 1.0.0",
+            # It was read before the Execute, and not since: that says nothing of what runs now.
+            "ready\npush\nread /3/0/3 1.0.0\nexecute\nwait 10\nregister\nread /5/0/3 0\nread /5/0/5 1",
+        ),
     ),
 }
