@@ -10,6 +10,8 @@ import json
 import pathlib
 from typing import Any
 
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+
 from lwm2m_lab.show.style import COLOURS, new_figure, save_figure
 from tests.bench.measuring import slope
 
@@ -28,31 +30,33 @@ def draw(folder: pathlib.Path, out: pathlib.Path) -> None:
         above, below = axes[at], axes[2 + at]
         for program, words, colour in curves:
             mine = [one for one in points if program is None or one["program"] == program]
-            sizes = [one[unit] for one in mine]
-            for ax, value in ((above, "seconds"), (below, "MiB")):
-                ax.plot(sizes, [one[value] for one in mine], "o-", color=COLOURS[colour], markersize=4, label=words)
-            last = mine[-1]
-            steep = slope([(one[unit], one["seconds"]) for one in mine if unit == "packets" or one[unit] >= 10])
+            sizes, last = [one[unit] for one in mine], mine[-1]
+            # One device is the start of a world, and no slope.
+            steep = slope([(one[unit], one["seconds"]) for one in mine if one[unit] >= 10])
+            curve: dict[str, Any] = {"color": COLOURS[colour], "markersize": 4}
+            above.plot(sizes, [one["seconds"] for one in mine], "o-", label=f"{words}: slope {steep:.2f}", **curve)
+            below.plot(sizes, [one["MiB"] for one in mine], "o-", **curve)
             note: dict[str, Any] = {"color": COLOURS[colour], "fontsize": 8, "textcoords": "offset points"}
-            above.annotate(f"slope {steep:.2f}", (last[unit], last["seconds"]), (-6, 6), ha="right", **note)
-            below.annotate(f"{last['MiB']:,.0f} MiB", (last[unit], last["MiB"]), (-6, 5), ha="right", **note)
-        first, last = points[0], points[-1]
-        per = last["seconds"] / last[unit]
-        above.plot(
-            [first[unit], last[unit]], [per * first[unit], last["seconds"]], ":", color=COLOURS["faint"], label="linear"
-        )
+            below.annotate(f"{last['MiB']:,.0f} MiB", (last[unit], last["MiB"]), (-7, 4), ha="right", **note)
+        first, last = points[0][unit], points[-1]
+        ends = [last["seconds"] * first / last[unit], last["seconds"]]
+        above.plot([first, last[unit]], ends, ":", color=COLOURS["faint"], label="slope 1, linear")
         for ax, words in ((above, "seconds of the processor"), (below, "MiB at the peak")):
             ax.set_xscale("log")
             ax.set_yscale("log")
             ax.set_ylabel(words if at == 0 else "")
             ax.grid(color=COLOURS["grid"], linewidth=0.6)
+            for axis in (ax.xaxis, ax.yaxis):
+                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+                axis.set_minor_locator(NullLocator())
+        above.xaxis.set_major_formatter(NullFormatter())
         below.set_xlabel(unit)
-        below.margins(y=0.25)
-        above.legend(frameon=False, fontsize=8, loc="upper left")
-        above.set_title({"packets": "Captures", "devices": "Campaigns in one simulated world"}[unit], loc="left")
-    figure.suptitle(
-        "Cost grows in step with what is read, and with the devices of a campaign", fontsize=10, x=0.01, ha="left"
-    )
+        below.set_ylim(20, 6_000)
+        above.legend(frameon=False, fontsize=8, loc="lower right")
+        title = {"packets": "Captures", "devices": "Campaigns in one simulated world"}[unit]
+        above.set_title(title, loc="left", fontsize=9)
+    words = "Cost grows in step with the packets of a capture, and with the devices of a campaign"
+    figure.suptitle(words, fontsize=10, x=0.01, ha="left")
     save_figure(figure, out)
 
 
