@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from lwm2m_lab.show.diagram import LABEL_PLACES, STATE_PLACES, arrows, draw_arrow, draw_state
 from lwm2m_lab.show.page import escaped
-from lwm2m_lab.show.style import COLOURS, new_figure, png_bytes
+from lwm2m_lab.show.style import COLOURS, hide_axes, new_figure, png_bytes
 from lwm2m_lab.spec.changes import Change, Kind, changes
 from lwm2m_lab.spec.objects import State
 from lwm2m_lab.spec.rules import VERSIONS
@@ -75,7 +75,7 @@ def _draw_side(ax: Axes, version: str, other: str, *, sign: str) -> None:
         draw_state(ax, state, x, y, size=7.5)
     ax.set_xlim(-2.2, 8.9)
     ax.set_ylim(-0.8, 4.0)
-    ax.axis("off")
+    hide_axes(ax)
     ax.set_title(version, fontsize=11, fontweight="bold")
 
 

@@ -6,6 +6,7 @@ the machine says, be it a step or the sentence of an error.
 
 from __future__ import annotations
 
+import functools
 import html
 from typing import Any
 
@@ -67,7 +68,6 @@ class Stepper:
                 self.picture,
             ]
         )
-        self._diagram = DiagramPicture(version)
         self._say("Press an event.")
         self._show()
 
@@ -123,9 +123,7 @@ class Stepper:
         )
         self.legal.children = tuple(self._event_button(event, "success") for event in legal)
         self.illegal.children = tuple(self._event_button(event, "") for event in Event if event not in legal)
-        if self._diagram.version != machine.version:
-            self._diagram = DiagramPicture(machine.version)
-        self.picture.value = self._diagram.draw(machine)
+        self.picture.value = _diagram(machine.version).draw(machine)
 
     def _event_button(self, event: Event, style: str) -> widgets.Button:
         button = _button(event.value, style)
@@ -137,6 +135,12 @@ class Stepper:
 
     def __repr__(self) -> str:
         return f"Stepper({self.machine!r})"
+
+
+@functools.lru_cache(maxsize=len(VERSIONS))
+def _diagram(version: str) -> DiagramPicture:
+    """One for all steppers: each look paints over it anew."""
+    return DiagramPicture(version)
 
 
 def _button(text: str, style: str) -> widgets.Button:

@@ -214,7 +214,7 @@ class Backdrop:
     def __init__(self, figure: Figure, *, without: Artist) -> None:
         self._canvas = _agg(figure)
         with _ready(figure):
-            self._canvas.draw()
+            figure.draw_without_rendering()
             figure.set_layout_engine("none")
             without.set_visible(False)
             self._canvas.draw()
