@@ -21,7 +21,7 @@ test: unit notebooks  ## unit tests, then every notebook compared with its store
 unit: $(READY)  ## the unit tests alone
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q --ignore=tests/interop --ignore=tests/browser
 
-test-interop: $(READY)  ## our device against libcoap and Wakaama, where they are installed
+test-interop: $(READY)  ## our device and server against real peers, where they are installed
 	$(BIN)/python -m pytest -q tests/interop
 
 test-browser: $(READY)  ## every lesson and the page without code in a real browser, where Chromium is installed

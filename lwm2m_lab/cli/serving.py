@@ -26,6 +26,9 @@ def add(commands: Any) -> None:
     option("--images", metavar="FOLDER", help="serve the files of a folder as /fw/NAME")
     option("--http", metavar="HOST[:PORT]", help="serve them over HTTP, too, at this address")
     option("--allow", action="append", metavar="NAME", help="an endpoint that may register; without it all may")
+    option(
+        "--parameter", action="append", default=[], metavar="NAME", help="of a Register, let pass beside LwM2M's own"
+    )
     add_credentials(command)
     option("--update-all", metavar="IMAGE", help="update all devices with this image, then end; 0 if all succeeded")
     option("--devices", type=int, default=1, metavar="N", help="wait for so many first (%(default)s)")
@@ -65,6 +68,7 @@ def _run(options: argparse.Namespace) -> int:
         credentials=credentials(options),
         told=_tell,
         said=lambda sentence: print(sentence, flush=True),
+        parameters=options.parameter,
     )
     with server:
         try:

@@ -105,6 +105,8 @@ class LwM2MClient:
         Whether each reboot takes the next port, as one seems to behind a NAT; port 0 takes a free one in any case.
     told : callable, optional
         Called with each `Happening`.
+    first_number : int
+        The Observe number of the answer that begins an observation.
     """
 
     def __init__(
@@ -119,6 +121,7 @@ class LwM2MClient:
         store: StateFile | None = None,
         new_ports: bool = True,
         told: Callable[[Happening], None] = lambda _: None,
+        first_number: int = 0,
     ) -> None:
         # The client itself is one of the parts that a fault may change.
         self.__class__ = faults.build(type(self), options.faults)
@@ -130,7 +133,7 @@ class LwM2MClient:
         self._bind = bind
         self.boots = 0
         self._leaves = False
-        self._new_ports, self._told = new_ports, told
+        self._new_ports, self._told, self._first_number = new_ports, told, first_number
         #: Set once the device has booted for the first time.
         self.booted = asyncio.Event()
         self.endpoint = Endpoint()
@@ -164,7 +167,9 @@ class LwM2MClient:
         self.registration = self.with_faults(Registration)(
             self.server, requester, self.options, self.flash.settings, self.operations, self._happened
         )
-        self.observations = self.with_faults(Observations)(self.operations.readable, self._effective)
+        self.observations = self.with_faults(Observations)(
+            self.operations.readable, self._effective, timers=self.timers, first=self._first_number
+        )
         self.updater.load()
         self._happened("boot")
         self.updater.boot(rebooted=self.boots > 1 or self._had_state)
@@ -213,8 +218,13 @@ class LwM2MClient:
     async def leave(self) -> None:
         """De-register before an orderly end; a server that does not answer is left all the same."""
         self._leaves = True
-        with contextlib.suppress(NoAnswer):
-            await self.registration.deregister()
+        location = self.registration.location
+        # A notification that nobody acknowledges takes the request that waits behind it along (NSTART, RFC 7252, 4.7).
+        for _ in range(2):
+            self.registration.location = location
+            with contextlib.suppress(NoAnswer):
+                await self.registration.deregister()
+                return
 
     # ---------------------------------------------------------------- what the updater needs (updater.Host)
 

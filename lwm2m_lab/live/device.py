@@ -87,6 +87,8 @@ class Device:
             credentials=self._credentials,
             store=store,
             told=self._heard,
+            # node-coap keeps nothing of an answer with number 0, which RFC 7641 permits.
+            first_number=1,
         )
         self._told = told
         self._life = Background(f"device {self.endpoint}", self._network.new_loop)

@@ -11,6 +11,7 @@ import aiocoap
 from aiocoap.pipe import Pipe
 
 from lwm2m_lab.live.attributes import Attributes
+from lwm2m_lab.live.requests import Timers
 from lwm2m_lab.live.tree import Value, spread
 from lwm2m_lab.wire import values
 
@@ -87,10 +88,22 @@ class Observations:
         The values that can be read now, by path.
     attributes : callable
         The attributes that hold for a path now.
+    timers : Timers
+        How a notification is sent again.
+    first : int
+        The Observe number of a first answer.
     """
 
-    def __init__(self, tree: Callable[[], Tree], attributes: Callable[[str], Attributes]) -> None:
-        self._tree, self._attributes = tree, attributes
+    def __init__(
+        self,
+        tree: Callable[[], Tree],
+        attributes: Callable[[str], Attributes],
+        *,
+        timers: Timers | None = None,
+        first: int = 0,
+    ) -> None:
+        self._tree, self._attributes, self._first = tree, attributes, first
+        self._tuning = (timers or Timers()).tuning
         self._observers: list[Observer] = []
 
     def __len__(self) -> int:
@@ -104,13 +117,14 @@ class Observations:
             return
         observer = Observer(paths, read, lambda: self._values_of(paths), self._attributes)
         self._observers.append(observer)
-        number = 0
+        number = self._first
         try:
             while True:
                 # An answer that is an error ends the observation, and has no number (RFC 7641, 3.2).
                 good = response.code.is_successful()
                 if good:
                     response.opt.observe = number
+                response.transport_tuning = self._tuning
                 pipe.add_response(response, is_last=not good)
                 number = (number + 1) % 2**24
                 response = await observer.news.get()

@@ -111,6 +111,8 @@ class Registry:
     limits : Limits
     told : callable
         Called with what has happened, ``"registered"``, ``"updated"``, ``"de-registered"``, ``"expired"``, and to whom.
+    parameters : collection of str
+        What a Register and an Update may say beside the standard's own parameters, ``("mac",)``; it is left unread.
 
     Examples
     --------
@@ -121,6 +123,7 @@ class Registry:
     allowed: Collection[str] | None = None
     limits: Limits = field(default_factory=Limits)
     told: Callable[[str, Registration], None] = lambda *_: None
+    parameters: Collection[str] = ()
     by_endpoint: dict[str, Registration] = field(default_factory=dict)
     by_location: dict[str, Registration] = field(default_factory=dict)
     _count: int = 0
@@ -133,7 +136,7 @@ class Registry:
         Refusal
             4.00, 4.03, 4.12, 4.13, 4.15 or 5.03, and why.
         """
-        said = _queries(request, _PARAMETERS)
+        said = _queries(request, _PARAMETERS.union(self.parameters))
         if "lwm2m" not in said or not said.get("ep"):
             raise Refusal(Code.BAD_REQUEST, "lwm2m= and ep= are expected")
         if said["lwm2m"] not in OBJECT_VERSION_OF_LWM2M:
@@ -161,7 +164,7 @@ class Registry:
             4.00, 4.04, 4.13 or 4.15, and why.
         """
         old = self._at(request, now)
-        said = _queries(request, _CHANGES)
+        said = _queries(request, _CHANGES.union(self.parameters))
         found = self._links(request) if request.payload else None
         self._keep(_changed(replace(old, remote=request.remote, heard_at=now), said, found), "updated")
         return aiocoap.Message(code=Code.CHANGED)

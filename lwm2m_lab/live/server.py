@@ -35,6 +35,8 @@ class Registrar:
     limits : Limits, optional
     told : callable, optional
         Called with what has happened to a registration, and which.
+    parameters : collection of str
+        What a Register may say beside the standard's own parameters (`Registry`).
 
     Examples
     --------
@@ -49,9 +51,10 @@ class Registrar:
         allowed: Collection[str] | None = None,
         limits: Limits | None = None,
         told: Callable[[str, Registration], None] = lambda *_: None,
+        parameters: Collection[str] = (),
     ) -> None:
         self.limits, self._told = limits or Limits(), told
-        self.registry = Registry(allowed, self.limits, self._happened)
+        self.registry = Registry(allowed, self.limits, self._happened, parameters)
         self.bodies = OpenBodies(limit=self.limits.body, most=self.limits.open_bodies)
         #: Called with a registration and the values that a device sent unasked.
         self.on_send: Callable[[Registration, list[values.Entry]], None] = lambda *_: None

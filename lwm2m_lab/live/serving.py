@@ -88,6 +88,8 @@ class Server:
         Called with what happened to a registration, and which, in the server's thread.
     said : callable, optional
         Called with a sentence when a DTLS session has opened, is refused or has ended.
+    parameters : collection of str
+        Query parameters of a Register that pass beside the standard's, ``("mac",)``; any other is answered 4.00.
 
     Raises
     ------
@@ -118,13 +120,16 @@ class Server:
         limits: Limits | None = None,
         told: Callable[[str, Registration], None] = lambda *_: None,
         said: Callable[[str], None] = lambda _: None,
+        parameters: Collection[str] = (),
     ) -> None:
         if credentials is not None:
             need_dtls()
         self.options, self._timers, self._told, self._said = options or PATIENT, timers or Timers(), told, said
         self.files = ImageFolder(images) if isinstance(images, str | os.PathLike) else images or {}
         self._bind, self._http, self._credentials = bind, http, credentials
-        self._registrar = build(Registrar, self.options.faults)(allowed=endpoints, limits=limits, told=self._heard)
+        self._registrar = build(Registrar, self.options.faults)(
+            allowed=endpoints, limits=limits, told=self._heard, parameters=parameters
+        )
         self._repository = build(Repository, self.options.faults)(self.files, block_size=self.options.block_size)
         self._network = LoopbackNetwork(most=MOST_SIGHTINGS)
         self._life = Background("server", self._network.new_loop)

@@ -126,12 +126,13 @@ def _succeeded(group: Rows, path: str) -> bool:
 
 
 def _carries_values(columns: Columns, exchanges: Table) -> np.ndarray:
-    """Exchanges whose payload names or is a value: reads, Writes, Sends; no Executes, no Discover."""
+    """Exchanges whose payload names or is a value: reads, Writes, Sends; no Executes, no Write-Attributes."""
     wanted = np.array([_has_values(path) for path in columns.categories["uri_path"]] + [False])
     path, code, form = (exchanges[name] for name in ("_path", "_code", "content_format"))
     root = (path < 0) & np.isin(code, (_GET, _FETCH, _IPATCH))
     execute = (code == _POST) & np.isin(form, _EXECUTE_FORMATS)
-    carries: np.ndarray = (wanted[path] | root) & ~execute & np.isin(code, _CODES)
+    attributes = (code == _PUT) & (form < 0) & (columns["uri_query"][exchanges["_row"]] >= 0)
+    carries: np.ndarray = (wanted[path] | root) & ~execute & ~attributes & np.isin(code, _CODES)
     return carries
 
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
 import pytest
@@ -21,8 +21,10 @@ from tests.conftest import ROOT, need_tool
 #: The key of the tests, as libcoap and OpenSSL take keys on their command lines; the lab takes none there.
 PSK = "0123456789abcdef"
 
-#: Where `.ci/run` puts the peers that npm brings; another place by the environment.
-WAKAAMA = ROOT / "build/peers/node_modules/node-red-contrib-lwm2m/build/Release/lwm2mserver"
+#: Where `.ci/run` puts the peers that npm brings.
+MODULES = ROOT / "build/peers/node_modules"
+#: Wakaama's server; another place by the environment.
+WAKAAMA = MODULES / "node-red-contrib-lwm2m/build/Release/lwm2mserver"
 
 
 @pytest.fixture(scope="session")
@@ -71,10 +73,10 @@ def _wait_until_it_answers(port: int) -> None:
     pytest.fail(f"nobody answers at port {port}")
 
 
-class Wakaama:
-    """Wakaama's server: commands on its standard input, what happens on its standard output."""
+class Peer:
+    """A peer that takes commands on its standard input and tells on its standard output what happens."""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: Sequence[str]) -> None:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -96,12 +98,16 @@ class Wakaama:
             assert heard, f"{texts} expected, heard: {self._said[after:]}"
             return self._said[after:]
 
-    def command(self, text: str, *expected: str) -> str:
-        """Type a command, and wait for what it brings."""
-        at = len(self._said)
+    def say(self, text: str) -> None:
+        """Type a line."""
         assert self._process.stdin is not None
         self._process.stdin.write(text + "\n")
         self._process.stdin.flush()
+
+    def command(self, text: str, *expected: str) -> str:
+        """Type a command, and wait for what it brings."""
+        at = len(self._said)
+        self.say(text)
         return self.until(*expected, after=at)
 
     def close(self) -> None:
@@ -128,14 +134,33 @@ def wakaama_module() -> str:
 
 
 @pytest.fixture
-def wakaama() -> Iterator[Callable[[int], Wakaama]]:
+def wakaama() -> Iterator[Callable[[int], Peer]]:
     """Starts Wakaama's server on a port."""
     path = _wakaama_server()
-    running: list[Wakaama] = []
+    running: list[Peer] = []
 
-    def start(port: int) -> Wakaama:
-        running.append(Wakaama([str(path), "-4", "-l", str(port)]))
+    def start(port: int) -> Peer:
+        running.append(Peer([str(path), "-4", "-l", str(port)]))
         _wait_until_it_answers(port)
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.close()
+
+
+@pytest.fixture
+def script() -> Iterator[Callable[..., Peer]]:
+    """Starts a script of this folder with the module of npm that it drives, `script("coap-node", "name", uri)`."""
+    running: list[Peer] = []
+
+    def start(module: str, *arguments: str) -> Peer:
+        if not (MODULES / module).exists():
+            if os.environ.get("CI"):
+                pytest.fail(f"{MODULES / module} is missing; .ci/run brings it")
+            pytest.skip(f"needs npm's {module}: npm install --ignore-scripts --prefix build/peers {module}")
+        file = pathlib.Path(__file__).with_name(f"{module}.js")
+        running.append(Peer([need_tool("node"), "--no-warnings", str(file), str(MODULES), *arguments]))
         return running[-1]
 
     yield start

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import lwm2m_lab as lab
 from lwm2m_lab.live.network import free_ports
 from lwm2m_lab.live.requests import Timers
-from tests.interop.conftest import Wakaama
+from tests.interop.conftest import Peer
 
 CONTENT, CHANGED = "2.05 (COAP_205_CONTENT)", "2.04 (COAP_204_CHANGED)"
 
 
-def test_wakaama_manages_our_device(wakaama: Callable[[int], Wakaama]) -> None:
+def test_wakaama_manages_our_device(wakaama: Callable[[int], Peer]) -> None:
     """One session: what it prints of each operation, and what the device makes of it."""
     (port,) = free_ports(1)
     server = wakaama(port)
@@ -39,7 +39,7 @@ def test_wakaama_manages_our_device(wakaama: Callable[[int], Wakaama]) -> None:
         server.command("disc 0 /5/0/3", "</5/0/3>;pmin=0;pmax=100")
 
         server.command("observe 0 /5/0/5", "Notify from client #0 /5/0/5 number 0")
-        server.command("write 0 /5/0/1 ftp://x/y", CHANGED, "Notify from client #0 /5/0/5 number 1", "09  .")
+        server.command("write 0 /5/0/1 ftp://x/y", CHANGED, "Notify from client #0 /5/0/5 number 2", "09  .")
         assert (device.state, device.result) == (0, 9)
         # It prints our 2.05 as 0.00, with the value that came.
         server.command("cancel 0 /5/0/5", "Client #0 /5/0/5 : ", "39  9")

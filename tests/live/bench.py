@@ -124,9 +124,13 @@ def converse(
     files: dict[str, bytes] | None = None,
     store: StateFile | None = None,
     options: DeviceOptions | None = None,
+    timers: Timers | None = None,
     **more: Any,
 ) -> T:
-    """Let a device register, and hold a conversation with it; `files` are served by a repository at 192.0.2.3."""
+    """Let a device register, and hold a conversation with it; `files` are served by a repository at 192.0.2.3.
+
+    `timers` are the device's.
+    """
     network = SimulatedNetwork(link=link or Link(), seed=1)
 
     async def live() -> T:
@@ -139,7 +143,7 @@ def converse(
             network=network,
             server="coap://192.0.2.1",
             bind=DEVICE,
-            timers=Timers(),
+            timers=timers or Timers(),
             store=store,
         )
         living = asyncio.ensure_future(device.run())

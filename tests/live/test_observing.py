@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lwm2m_lab.live.attributes import Attributes
+from lwm2m_lab.live.link import Link
 from lwm2m_lab.live.observing import MOST
+from lwm2m_lab.live.requests import Timers
 from lwm2m_lab.wire.encoding import encode_senml_json
 from lwm2m_lab.wire.values import Entry
 from tests.live.bench import Bench, converse
@@ -160,6 +162,20 @@ def test_cancel_by_reset() -> None:
         assert len(bench.device.observations) == 0
 
     converse(script)
+
+
+def test_a_notification_is_given_up_by_the_devices_own_timers() -> None:
+    """One copy after a second, and two seconds more: then the observer is gone, and the device is free to say more."""
+
+    async def script(bench: Bench) -> None:
+        await bench.code("PUT", "/1/0/5", uri_query=("pmax=60",))
+        await bench.observe("/1/0/5")
+        await bench.sleep(61)
+        assert len(bench.device.observations) == 1
+        await bench.sleep(4)
+        assert len(bench.device.observations) == 0
+
+    converse(script, timers=Timers(ack_timeout=1.0, max_retransmit=1), link=Link(outages=((30.0, 1000.0),)))
 
 
 def test_observe_composite() -> None:

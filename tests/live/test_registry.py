@@ -58,6 +58,9 @@ def test_what_is_refused() -> None:
     assert refusal(registry, *GOOD, payload=many) == "4.13 a registration has at most 1000 links"
     assert refusal(registry, *GOOD, content_format=0) == "4.15 link format (40) is expected"
     assert registry.by_endpoint == registry.by_location == {}
+    open_minded = Registry(parameters=("colour",))
+    open_minded.register(request(*GOOD, "colour=red"), now=0.0)
+    assert refusal(open_minded, *GOOD, "shape=round") == "4.00 'shape' is unknown"
 
 
 def test_a_thousand_links_are_welcome() -> None:

@@ -56,6 +56,12 @@ def test_a_send_in_one_message_and_in_blocks() -> None:
         assert seen(script) == [(path, value, "send") for path, value in VALUES]
 
 
+def test_attributes_are_no_values() -> None:
+    """A PUT with a query, no payload and no Content-Format is Write-Attributes; an empty Write names its format."""
+    assert seen("server > device CON PUT /5/0/3?pmin=0&pmax=10\ndevice > server ACK 2.04") == []
+    assert seen("server > device CON PUT /5/0/1 cf=0\ndevice > server ACK 2.04") == [("/5/0/1", "", "write")]
+
+
 def test_a_read_in_blocks() -> None:
     """An object whose values span several blocks is read once its last block is there; an unfinished one is not."""
     script = in_blocks("server > device CON GET /5/0", "device > server", FEW, which=2)

@@ -10,8 +10,8 @@ import pytest
 
 from lwm2m_lab.wire import Columns, read_columns
 from tests.conftest import need_tool
+from tests.tshark import as_ours, our_row, tshark_rows
 from tests.wire.openssl_peer import DATA, IDENTITY, KEY, SCENARIOS, Scenario
-from tests.wire.test_tshark import as_ours, our_row, tshark_rows
 
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 each_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)

@@ -15,6 +15,7 @@ from lwm2m_lab.wire import Columns, dtls_memory, read_columns
 from lwm2m_lab.wire.coap import Message, encode
 from lwm2m_lab.wire.packets import udp_packet
 from lwm2m_lab.wire.pcapng import Packet
+from tests.tshark import as_ours, our_row, tshark_rows
 from tests.wire.dtls_peer import (
     CBC,
     CCM,
@@ -28,7 +29,6 @@ from tests.wire.dtls_peer import (
     capture_of,
     p_sha256,
 )  # fmt: skip
-from tests.wire.test_tshark import as_ours, our_row, tshark_rows
 
 PSK = {IDENTITY: KEY}
 SUITES = [(CCM_8, False, True), (CCM, False, False), (GCM, False, True)]

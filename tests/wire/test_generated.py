@@ -14,7 +14,7 @@ from lwm2m_lab.wire.coap import Message, decode, encode
 from lwm2m_lab.wire.packets import udp_packet
 from lwm2m_lab.wire.pcap import Interface
 from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
-from tests.wire.test_tshark import as_ours, our_row, tshark_rows
+from tests.tshark import as_ours, our_row, tshark_rows
 
 SERVER = ("192.0.2.1", 5683)
 MESSAGES = 10_000

@@ -13,7 +13,7 @@ from lwm2m_lab.wire import Columns, coap, read_columns
 from lwm2m_lab.wire.coap import Message
 from lwm2m_lab.wire.packets import udp_packet
 from tests.conftest import need_tool
-from tests.wire.test_tshark import as_ours, our_row, tshark_rows
+from tests.tshark import as_ours, our_row, tshark_rows
 
 SERVER, OTHER = ("192.0.2.1", 5683), ("2001:db8::1", 5683)
 TIME = 1_700_000_000
