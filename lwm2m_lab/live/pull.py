@@ -35,11 +35,22 @@ class Pull(Push):
         if self._problem(uri) == Event.UNSUPPORTED_SCHEME and self._refuses_schemes():
             self.step(Event.UNSUPPORTED_SCHEME)
             raise Refusal(Code.BAD_REQUEST, "the scheme is not supported")
-        self.hidden = not self.profile.shows_downloading
+        # Without State 1 it stays for a URI that leads nowhere; a request that leaves shows it (captured: Anjay's pulls).
+        self.hidden = not self.profile.shows_downloading and not self._is_sure(uri)
         began = self.step(Event.PACKAGE_URI)
         self.flash.package_uri = uri
         if began:
             self._stop_download = self.host.spawn(self._download(self.uri_to_fetch(uri)))
+
+    def _is_sure(self, uri: str) -> bool:
+        """Whether a request will leave for it, no name to be resolved before."""
+        if self._problem(uri) is not None:
+            return False
+        try:
+            ipaddress.ip_address(urllib.parse.urlsplit(uri).hostname or "")
+        except ValueError:
+            return False
+        return True
 
     def _refuses_schemes(self) -> bool:
         return self.machine.state == State.IDLE and (State.IDLE, Event.UNSUPPORTED_SCHEME) in self.profile.refuses
