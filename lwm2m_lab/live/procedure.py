@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Literal
 
 from lwm2m_lab.live.delivery import Ended, Errand, deliver, execute, has_failed, persist
-from lwm2m_lab.live.handle import FIRMWARE_VERSION, PKG_VERSION, BrokenAnswer, Client
+from lwm2m_lab.live.handle import FIRMWARE_VERSION, PKG_VERSION, RESULT, BrokenAnswer, Client
 from lwm2m_lab.live.image import FirmwareImage
 from lwm2m_lab.live.report import Outcome, Report, without_success
 from lwm2m_lab.live.requests import NoAnswer, Requester
@@ -98,6 +98,9 @@ class Procedure:
         """The whole procedure, from the first registration to the report."""
         await self._meet()
         self.seen = replace(self.seen, before=await persist(self.errand, self.look_before))
+        if self.client.result != UpdateResult.INITIAL:
+            # That of an earlier update stays until this one begins (T1, T3), and says nothing of what comes.
+            self.client.seen.pop(RESULT, None)
         await self.deliver()
         await self._await_download()
         look = functools.partial(self._look, firmware=self.looks_often)

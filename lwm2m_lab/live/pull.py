@@ -35,8 +35,9 @@ class Pull(Push):
         if self._problem(uri) == Event.UNSUPPORTED_SCHEME and self._refuses_schemes():
             self.step(Event.UNSUPPORTED_SCHEME)
             raise Refusal(Code.BAD_REQUEST, "the scheme is not supported")
-        # Without State 1 it stays for a URI that leads nowhere; a request that leaves shows it (captured: Anjay's pulls).
-        self.hidden = not self.profile.shows_downloading and not self._is_sure(uri)
+        # One that shows no State 1 shows it once a request will leave (captured: Anjay's pulls).
+        if self.machine.state != State.DOWNLOADING:
+            self.hidden = not self.profile.shows_downloading and not self._is_sure(uri)
         began = self.step(Event.PACKAGE_URI)
         self.flash.package_uri = uri
         if began:

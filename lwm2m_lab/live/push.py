@@ -22,6 +22,7 @@ class Push(FirmwareObject):
     """The receiving side of a push, and the judgement over a package however it came."""
 
     _pushing = False
+    _sender: object = None
     _stop_waiting: Callable[[], object] = staticmethod(lambda: None)
 
     def write_package(self, request: aiocoap.Message) -> aiocoap.Message:
@@ -48,11 +49,13 @@ class Push(FirmwareObject):
         if first and not more and self.is_reset(self.unwrapped(request, request.payload)):
             self.reset()
             return self.receiver.answer(request, Code.CHANGED)
-        if first and not (self._pushing and more):
-            self.hidden = not self.profile.shows_downloading
-            # A block 0 begins the push under way anew (A14); beside a pull, or whole in itself, it is no trigger.
+        if first and not (self._pushing and more and request.remote == self._sender):
+            if self.machine.state != State.DOWNLOADING:
+                self.hidden = not self.profile.shows_downloading
+            # A block 0 begins the push under way anew (A14); from another sender, beside a pull, or whole in itself it
+            # is no trigger (T27).
             self.step(Event.FIRST_BLOCK if more and self.machine.state != State.DOWNLOADING else Event.PACKAGE)
-            self._pushing = True
+            self._pushing, self._sender = True, request.remote
         elif not self._pushing:
             return self.receiver.answer(request, Code.REQUEST_ENTITY_INCOMPLETE)
         return self.take_block(request)
