@@ -28,6 +28,7 @@ __all__ = [
     "stale_notifications",
 ]  # fmt: skip
 
+_PUT = 3
 #: A message id names one message between two endpoints for this long (RFC 7252, 4.8.2), seconds.
 EXCHANGE_LIFETIME = 247.0
 EXCHANGE_COLUMNS = (
@@ -210,7 +211,23 @@ def _table(columns: Columns, requests: Ints, copies: Ints) -> Table:
     for name in ("mid", "observe", "block1_num", "block2_num", "content_format", "accept", "size1"):
         table[name] = columns[name][requests]
     table["retransmissions"] = np.where(table["_type"] == 0, copies - 1, 0)
+    table["_path"] = _with_lost_paths(table)
     return table
+
+
+def _with_lost_paths(table: Table) -> Ints:
+    """The paths, and for a further block of a PUT that has none that of the blocks before it between the same ends."""
+    path, block, put = table["_path"], table["block1_num"], table["_code"] == _PUT
+    lost = np.nonzero(put & (path < 0) & (block > 0))[0]
+    if not lost.size:
+        return path
+    known = np.nonzero(put & (path >= 0) & (block >= 0))[0]
+    both = np.concatenate([known, lost])
+    key = group_codes(table["_src"][both], table["_dst"][both])
+    donor = last_before(key[: len(known)], known, key[len(known) :], lost)
+    filled = path.copy()
+    filled[lost[donor >= 0]] = path[known[donor[donor >= 0]]]
+    return filled
 
 
 def _add_responses(table: Table, columns: Columns, first: Ints, answers: Ints, responses: Ints) -> None:

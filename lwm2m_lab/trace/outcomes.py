@@ -28,6 +28,8 @@ __all__ = [
 ]
 
 Outcome = Literal["succeeded", "failed", "cancelled", "deferred", "unfinished"]
+#: Silence of a device after the last copy that nobody answered, as on a path that is gone; seconds.
+QUIET = 10.0
 STATE, RESULT, PKG_VERSION, FIRMWARE_VERSION = "/5/0/3", "/5/0/5", "/5/0/7", "/3/0/3"
 
 
@@ -207,7 +209,7 @@ def _silence(capture: Capture, delivery: Delivery) -> str:
     heard = own[own.sender & (own.frame > same.last("frame", frame))]
     if not len(heard):
         return f"{said}, and no Update Result followed"
-    if doubling:
+    if doubling and heard.first("time") - same.last("time") > QUIET:
         said += ": the path was gone"
     said += f"; the device speaks again in frame {heard.first('frame')}"
     busy = heard.where(code="5.03")

@@ -63,12 +63,13 @@ def _flows(capture: Capture) -> Iterator[Flow]:
     paths, path = columns.categories["uri_path"], table["_path"]
     chosen = np.nonzero((table["_code"] == _GET) & (path >= 0) & ~np.isin(path, _managed(paths)))[0]
     names, owners = ("_path", "_query", "_src", "_dst"), table["endpoint"]
+    registered = {one["endpoint"] for one in capture._registered if one["endpoint"] != one["address"]}
     addresses, queries = columns.categories["src"], [*columns.categories["uri_query"], ""]
     for positions in alike(chosen, group_codes(*(table[name][chosen] for name in names))):
         of, query, source, destination = (int(table[name][positions[0]]) for name in names)
         ends = addresses[source], addresses[destination]
         owner = owners[positions[0]]
-        whose = None if owner == ends[0] else owner
+        whose = owner if owner in registered else None
         yield Flow(*ends, paths[of], queries[query], table["frame"][positions], positions, whose)
 
 

@@ -210,7 +210,9 @@ def _spurious(sent: _Keyed, heard: _Keyed, trip: Ints, back: Ints) -> NDArray[np
     distinct = _distinct(sent, heard, len(trip))
     copies = np.bincount(owner, minlength=len(trip))
     surplus = sent.place >= (copies - np.maximum(distinct - 1, 0))[owner]
-    spurious: NDArray[np.bool_] = (crossing | (near[owner] & surplus)) & (sent.place > 0)
+    # Wherever the tap is: where each copy got an answer of its own, those sent before the first answer were too early.
+    early = (distinct == copies)[owner] & (sent.since < heard.first_from(np.zeros(len(trip), np.int64))[owner])
+    spurious: NDArray[np.bool_] = (crossing | (near[owner] & surplus) | early) & (sent.place > 0)
     return spurious
 
 

@@ -33,7 +33,11 @@ def payload_size(case: Case) -> Iterator[Conclusion]:
             Verdict.FAIL,
             f"block {num} in frame {frame} carries {length} bytes and names {size}"
             + (f"; {len(wrong) - 1} more blocks do the like" if len(wrong) > 1 else "")
-            + ": cut on its way into the datagram, or never filled",
+            + (
+                ": cut on its way into the datagram, or never filled"
+                if length < size
+                else ": more than such a block holds"
+            ),
             wrong.frame,
             party=party,
         )

@@ -55,7 +55,11 @@ def refused_in_order(case: Case) -> Iterator[Conclusion]:
     since = float(blocks.response_time[at] - blocks.response_time[at - 1])
     differs = [
         name
-        for name, column in (("Content-Format", "content_format"), ("Uri-Query", "_query"))
+        for name, column in (
+            ("Uri-Path", "request_uri_path"),
+            ("Content-Format", "content_format"),
+            ("Uri-Query", "_query"),
+        )
         if blocks[column][at] != blocks[column][start]
     ]
     if differs:
@@ -91,9 +95,22 @@ def _given_up(case: Case, start: int, taken: int, refused: int) -> int | None:
     return int(fallen.first("frame")) if len(begun) and len(fallen) else None
 
 
-@rule("W2", "each block repeats the query", clause="RFC 7959, 2.3; RFC 7252, 5.10.1", party="server")
+@rule("W2", "each block repeats path and query", clause="RFC 7959, 2.3; RFC 7252, 5.10.1", party="server")
 def query_dropped(case: Case) -> Iterator[Conclusion]:
-    """Without its query a block is a request for another resource."""
+    """Without its path or its query a block is a request for another resource."""
+    pushed = writes(case)
+    lost = pushed[np.array([path is None for path in pushed.request_uri_path], bool)]
+    if len(lost):
+        code = next((said for said in lost.response_code if said and said[0] in "45"), None)
+        yield Said(
+            Verdict.FAIL,
+            f"block 0 in frame {pushed.first('frame')} is for {pushed.first('uri_path')}, block "
+            f"{lost.first('request_block1_num')} in frame {lost.first('frame')} has no Uri-Path"
+            + (f", and {code} is the answer" if code else ""),
+            [pushed.first("frame"), *lost.frame.tolist()],
+            certainty="proved" if code else "suspected",
+        )
+        return
     for blocks, party in ((writes(case), "server"), (_asked_for(case), "device")):
         if len(blocks) < 2:
             continue

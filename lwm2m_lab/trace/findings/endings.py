@@ -82,6 +82,7 @@ def whole_time_out(case: Case) -> Iterator[Conclusion]:
     clause="RFC 7959, 2.2 (up to 1,048,576 blocks)",
     certainty="suspected",
     judges_update=False,
+    after=("M0", "M1", "M4", "M12", "M13", "M14", "W9", "W14", "W18"),
 )
 def ends_at_limit(case: Case) -> Iterator[Conclusion]:
     """The transfer ends at a power of two without a block that is the last."""
@@ -101,7 +102,8 @@ def ends_at_limit(case: Case) -> Iterator[Conclusion]:
         return
     limit = f"{end} bytes" if end in _LIMITS else f"{count} blocks" if count in _BLOCK_LIMITS else None
     refused = int(code[last + 1]) if last + 1 < len(blocks) else -1
-    if limit is None or end < 2048:
+    announced = blocks.response_size2 if pull else blocks.request_size1
+    if limit is None or end < 2048 or (announced == end).any():
         return
     frames = [int(blocks.response_frame[last])]
     party: Party = requester(case)[1]
@@ -150,7 +152,11 @@ def pull_hangs(case: Case) -> Iterator[Conclusion]:
     if silence < MAX_TRANSMIT_WAIT:
         return
     copies = int(asked.retransmissions[last]) + 1
-    what = f"answered in frame {answered}" if answered >= 0 else f"sent {copies} times and never answered"
+    what = (
+        f"answered in frame {answered}"
+        if answered >= 0
+        else f"sent {'once' if copies == 1 else f'{copies} times'} and never answered"
+    )
     said = f"the GET of block {max(int(asked.request_block2_num[last]), 0)} in frame {frames[0]} was {what}; in "
     said += f"{period(silence)} the device asked for nothing more"
     later = states[states.time > asked.time[last] + MAX_TRANSMIT_WAIT] if len(states) else states

@@ -21,6 +21,8 @@ NON_LIFETIME = 145.0
 MAX_TRANSMIT_WAIT = 93.0
 #: Copies of a message before its receiver is heard: after one alone the path may have gone.
 _HEARD_AGAIN = 2
+#: What is asked so long before the last copy was not asked on a path that came back for that, seconds.
+_SETTLED = 5.0
 #: Messages that are decoded option by option in one update.
 _MOST_DECODED = 16
 #: Critical options that a device needs for LwM2M 1.0 and for Object 5.
@@ -74,7 +76,7 @@ def response_ignored(case: Case) -> Iterator[Conclusion]:
     told = False
     for at in silent.tolist()[:_MOST_DECODED]:
         copies = np.nonzero(seen.first == at)[0]
-        in_reach = seen.copies_in_reach(at)
+        in_reach = max(seen.copies_in_reach(at), _before_heard_elsewhere(seen, at, copies))
         if not in_reach or seen.chance(silent, len(copies)) > NO_CHANCE:
             continue
         told = True
@@ -90,6 +92,16 @@ def response_ignored(case: Case) -> Iterator[Conclusion]:
         )
     if not told:
         yield Verdict.PASS, f"{len(responses)} confirmable responses, none sent to the end without an answer", ()
+
+
+def _before_heard_elsewhere(seen: Traffic, at: int, copies: Ints) -> int:
+    """How many copies a device was sent before it last asked somebody else for something, and was content."""
+    if seen.rows.sender[at]:
+        return 0
+    during = (seen.time > seen.time[copies[0]]) & (seen.time < seen.time[copies[-1]] - _SETTLED)
+    asks = during & (seen.type == CON) & (seen.rank == 0) & (seen.copies == 1) & (seen.answer >= 0) & seen.rows.sender
+    heard = np.flatnonzero(asks)
+    return int((seen.time[copies] < seen.time[heard[-1]]).sum()) if heard.size else 0
 
 
 @rule("M11", "a request is no acknowledgement", clause="RFC 7252, 4.2 and 4.3, table 1")

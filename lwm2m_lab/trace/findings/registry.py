@@ -155,6 +155,8 @@ class Rule:
         )
 
 
+#: Rules that say what the outcome says already, where both name one frame: nobody answered, the repository refused.
+_RESTATES = frozenset({"M0", "F11"})
 #: The rules by id, in the order in which they were registered.
 RULES: dict[str, Rule] = {}
 
@@ -237,14 +239,22 @@ def _cause(update: Update, chain: list[tuple[int, Finding]], verdict: Verdict) -
     """Why the update did not succeed, or why the device fails: how it ended, and the first cause among the findings."""
     first = _first_cause(update, chain, verdict)
     if first is None:
-        return update.cause, update.clause
+        return _with_suspicion(update, chain), update.clause
     told = {int(number) for number in re.findall(r"frame (\d+)", update.cause or "")}
-    if first.frames and first.frames[-1] in told:
+    if first.rule in _RESTATES and first.frames and {first.frames[0], first.frames[-1]} & told:
         return update.cause, first.clause
     if update.shown_by in first.frames or update.cause is None:
         # It quotes the frame that shows the outcome: nothing is left to say.
         return first.sentence, first.clause
     return f"{update.cause}; {first.sentence}", first.clause
+
+
+def _with_suspicion(update: Update, chain: list[tuple[int, Finding]]) -> str | None:
+    """The cause of a failure that nothing proved explains, with the first suspicion about it."""
+    for depth, one in chain if update.outcome == "failed" else ():
+        if depth == 0 and one.verdict is Verdict.FAIL and RULES[one.rule].judges_update:
+            return f"{update.cause}; suspected: {one.sentence}"
+    return update.cause
 
 
 def _first_cause(update: Update, chain: list[tuple[int, Finding]], verdict: Verdict) -> Finding | None:

@@ -15,6 +15,8 @@ from lwm2m_lab.trace.findings.registry import Conclusion, Said, Verdict, rule
 
 __all__: list[str] = []
 
+_CONTENT = 69
+
 
 @rule(
     "F1",
@@ -128,14 +130,29 @@ def execute_too_early(case: Case) -> Iterator[Conclusion]:
             )
 
 
-@rule("F11", "the repository serves what was written", clause="RFC 7252, 5.9.2.5", party="repository", after=("F10",))
+@rule(
+    "F11",
+    "the repository serves what was written",
+    clause="RFC 7252, 5.9.2.5",
+    party="repository",
+    after=("F10", "W9", "W10"),
+)
 def repository_refuses(case: Case) -> Iterator[Conclusion]:
     """The device asked for what it was told, and the repository has nothing there."""
     evidence = case.update.evidence
     if evidence.kind != "pull" or evidence.final_code is None or evidence.refused_by == "device":
         return
+    served = case.delivery[(case.delivery["_code"] == 1) & (case.delivery["_response_code"] == _CONTENT)]
     if evidence.accepted:
         yield Verdict.PASS, "the repository served the package", [evidence.last_frame]
+    elif len(served):
+        yield Said(
+            Verdict.FAIL,
+            f"the repository served {len(served)} blocks of {evidence.uri} and answered {evidence.final_code} to the "
+            f"next one in frame {evidence.last_frame}: the file was taken away, or has no such block",
+            [served.last("response_frame"), evidence.last_frame],
+            certainty="suspected",
+        )
     else:
         yield (
             Verdict.FAIL,
