@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
 
 __all__ = [
-    "BAD_INPUT", "Parser", "add_command", "add_credentials", "add_file_command", "add_log_option", "add_wire_options",
-    "credentials", "keys", "ports", "read_capture", "selects", "source", "warn",
+    "BAD_INPUT", "Parser", "add_command", "add_credentials", "add_file_command", "add_log_option", "add_part_options",
+    "add_wire_options", "credentials", "keys", "ports", "read_capture", "read_whole", "selects", "source", "warn",
 ]  # fmt: skip
 
 BAD_INPUT = 2
@@ -47,12 +47,17 @@ def add_file_command(
     command.add_argument("file", metavar="FILE", help="a pcap or pcapng file; - reads standard input")
     add_wire_options(command)
     if parts:
-        add = command.add_argument
-        add("--endpoint", metavar="NAME", help="this endpoint alone")
-        moment = "seconds since the first message, frame:N, or a time as in 2024-05-01T12:00:00Z"
-        add("--from", dest="since", metavar="WHEN", help=f"from then on: {moment}")
-        add("--to", dest="until", metavar="WHEN", help="until then, likewise")
+        add_part_options(command)
     return command
+
+
+def add_part_options(command: argparse.ArgumentParser) -> None:
+    """Which part of a capture."""
+    add = command.add_argument
+    add("--endpoint", metavar="NAME", help="this endpoint alone")
+    moment = "seconds since the first message, frame:N, or a time as in 2024-05-01T12:00:00Z"
+    add("--from", dest="since", metavar="WHEN", help=f"from then on: {moment}")
+    add("--to", dest="until", metavar="WHEN", help="until then, likewise")
 
 
 def add_wire_options(command: argparse.ArgumentParser) -> None:
@@ -125,7 +130,12 @@ def keys(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def read_capture(options: argparse.Namespace) -> Capture:
-    """The capture that a command was given; its notes go to standard error."""
+    """The capture that a command was given, or the part of it; its notes go to standard error."""
+    return read_whole(options).select(endpoint=options.endpoint, since=options.since, until=options.until)
+
+
+def read_whole(options: argparse.Namespace) -> Capture:
+    """The same, no part of it chosen."""
     from lwm2m_lab.trace.capture import Capture, read
 
     if options.file == "-":
@@ -135,7 +145,7 @@ def read_capture(options: argparse.Namespace) -> Capture:
     warn(capture.notes)
     for log in getattr(options, "log", ()):
         capture = capture.with_log(log)
-    return capture.select(endpoint=options.endpoint, since=options.since, until=options.until)
+    return capture
 
 
 def warn(notes: Sequence[str]) -> None:

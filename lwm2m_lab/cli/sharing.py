@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from lwm2m_lab.cli.shared import add_command, ports, source
+from lwm2m_lab.cli.shared import add_command, add_part_options, add_wire_options, ports, read_whole, selects, source
 from lwm2m_lab.files import check_folder, write_beside
 
 __all__ = ["add"]
@@ -18,14 +18,20 @@ def add(commands: Any) -> None:
     command.add_argument("out", metavar="OUT", help="where to: pcap where IN is one, else pcapng")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same file (%(default)s)")
     command.add_argument("--payload", default="keep", choices=("keep", "zero"), help="image bytes (%(default)s)")
-    command.add_argument("--port", type=int, action="append", metavar="N", help="a further UDP port that carries CoAP")
+    add_wire_options(command)
+    add_part_options(command)
 
 
 def _anonymize(options: argparse.Namespace) -> int:
     """`anonymize`: the file, and a line that says what was replaced."""
+    check_folder(options.out)
+    if selects(options):
+        part = {"endpoint": options.endpoint, "since": options.since, "until": options.until}
+        capture = read_whole(options)
+        print(capture.anonymized(options.out, seed=options.seed, payload=options.payload, **part))
+        return 0
     from lwm2m_lab.wire.anonymize import anonymize
 
-    check_folder(options.out)
     found = anonymize(source(options.file), seed=options.seed, payload=options.payload, ports=ports(options))
     write_beside(options.out, found.data)
     print(found)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.trace.findings.registry import Finding, Rule
     from lwm2m_lab.trace.logs import Log
     from lwm2m_lab.trace.measures import Alike
+    from lwm2m_lab.trace.selection import Moment
     from lwm2m_lab.trace.stream import Stream
     from lwm2m_lab.trace.triage import Triage
     from lwm2m_lab.trace.updates import Update
@@ -295,9 +296,19 @@ class Capture(HandedOn):
         write_beside(path, with_key_log(data, self.columns.key_log) if session_keys else data)
 
     def anonymized(
-        self, path: str | os.PathLike[str], *, seed: int = 0, payload: Literal["keep", "zero"] = "keep"
+        self,
+        path: str | os.PathLike[str],
+        *,
+        seed: int = 0,
+        payload: Literal["keep", "zero"] = "keep",
+        endpoint: str | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
     ) -> Anonymized:
-        """Write the capture with nobody's names in it, and say what was replaced.
+        """Write the capture, or a part of it, with nobody's names in it, and say what was replaced.
+
+        With a part goes what explains it: TCP segments, ICMP errors and DTLS records of the endpoint, and from before
+        `since` the handshakes, the last registration, what is observed, and the last values.
 
         Parameters
         ----------
@@ -307,11 +318,14 @@ class Capture(HandedOn):
             Same seed, same file.
         payload : {"keep", "zero"}
             Whether image bytes stay or become zeros.
+        endpoint, since, until : optional
+            A part, as in `select`.
 
         Raises
         ------
         BadInput
-            For an argument out of range, or a path that cannot be written.
+            For an argument out of range, a part that is not there, a capture that is a selected part itself, or a path
+            that cannot be written.
         """
         from lwm2m_lab.wire.anonymize import anonymize
 
@@ -319,6 +333,12 @@ class Capture(HandedOn):
         used = {columns.categories["src"][code] for code in np.unique(np.append(columns["src"], columns["dst"]))}
         ports = tuple(sorted({5683, *(int(address.rsplit(":", 1)[1]) for address in used)} - {0}))
         source = self._data if isinstance(self._data, bytes) else os.fspath(self._data)
+        if self.selection is not None:
+            raise BadInput(f"this is a part of {self.name}; the whole, with endpoint, since and until, is expected")
+        if (endpoint, since, until) != (None, None, None):
+            from lwm2m_lab.trace.parts import part_file
+
+            source = part_file(self, source, endpoint=endpoint, since=since, until=until)
         found = anonymize(source, seed=seed, payload=payload, ports=ports)
         write_beside(path, found.data)
         return found

@@ -50,6 +50,8 @@ class Delivery:
     block_sizes : tuple of int
     http : tuple of HttpExchange
         The requests of a download by HTTP.
+    connections : tuple of (str, str)
+        Client and server of the TCP connections that a download used.
     unfinished : str
         Why the capture does not show its end, where something is known of that.
     until : float
@@ -74,6 +76,7 @@ class Delivery:
     is_open: bool = True
     first_refusal: tuple[str, int] | None = None
     http: tuple[HttpExchange, ...] = ()
+    connections: tuple[tuple[str, str], ...] = ()
     unfinished: str = ""
     until: float = np.inf
 

@@ -159,6 +159,7 @@ def _add(delivery: Delivery, own: list[HttpExchange]) -> None:
     """What the requests of one download say of it."""
     last = own[-1]
     delivery.http = tuple(own)
+    delivery.connections = tuple(dict.fromkeys((one.client, one.server) for one in own))
     delivery.package = Package.of(lambda: image_of(own))
     delivery.last_frame = max(delivery.last_frame, *(one.last_frame for one in own))
     refused = last.status is not None and last.status >= 400

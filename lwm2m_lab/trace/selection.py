@@ -14,7 +14,7 @@ from lwm2m_lab.errors import BadInput
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
 
-__all__ = ["Moment", "selected_rows"]
+__all__ = ["Moment", "moment_within", "selected_rows"]
 
 #: Seconds since the first message, ``"frame:120"``, an ISO 8601 time (UTC where it names no zone), or a date and time.
 Moment = float | str | datetime.datetime
@@ -59,6 +59,13 @@ def _place(capture: Capture, moment: Moment) -> tuple[str, int]:
     if not np.isfinite(moment) or abs(moment) > 1e9:
         raise BadInput(f"{moment} is no moment; seconds since the first message are expected")
     return "time", capture.columns.origin_ns + round(moment * 1e9)
+
+
+def moment_within(capture: Capture, moment: Moment, frame: int, time_ns: int, *, at_least: bool) -> bool:
+    """Whether a packet lies at a moment, or behind it (`at_least`), or before it."""
+    column, value = _place(capture, moment)
+    place = frame if column == "frame" else time_ns
+    return place >= value if at_least else place <= value
 
 
 def _nanoseconds(moment: str | datetime.datetime) -> int:

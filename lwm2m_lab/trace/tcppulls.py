@@ -114,6 +114,7 @@ def _add(delivery: Delivery, own: list[_Exchange]) -> None:
     """What the exchanges of one download say of it."""
     last = own[-1]
     answers = [one.response for one in own if one.response is not None]
+    delivery.connections = tuple(dict.fromkeys((one.request.src, one.request.dst) for one in own))
     delivery.package = Package.of(lambda: _image(answers))
     delivery.block_sizes = tuple(runs(np.array([block[1] for one in answers if (block := _block(one))], np.int64)))
     delivery.last_frame = max(delivery.last_frame, *(one.last_frame for one in own))

@@ -44,6 +44,8 @@ class Anonymized:
         secrets.
     leftovers : int
         Private strings that still stand somewhere in the file; 0 unless one is split between packets.
+    encrypted : int
+        Datagrams of DTLS, whose records stay as they were.
     """
 
     data: bytes
@@ -55,6 +57,7 @@ class Anonymized:
     hosts: int
     values: int
     leftovers: int
+    encrypted: int = 0
 
     def __str__(self) -> str:
         counts = [
@@ -68,6 +71,12 @@ class Anonymized:
         lines = [f"{self.packets} packets; replaced: {', '.join(counts) or 'nothing'}"]
         if self.hidden:
             lines.append(f"{self.hidden} packets that are no CoAP, DTLS or HTTP were zeroed")
+        if self.encrypted:
+            lines.append(
+                f"{self.encrypted} datagrams of DTLS stay encrypted: with an extended master secret no old key opens "
+                "them any more, for the identity was part of it; without one, or with a key log, whoever has the "
+                "keys reads the real names in them"
+            )
         if self.leftovers:
             lines.append(f"{self.leftovers} private strings still stand in the file: look before you share it")
         return "; ".join(lines)
@@ -81,7 +90,9 @@ def anonymize(
     Addresses go to the ranges for documentation (10/8 where these are too few), endpoint names, DTLS identities, serial
     numbers, keys and hosts to others of the same length, always the same for the same. Nothing moves: lengths, blocks,
     times, message ids and tokens stay. Checksums are put right. Comments, names of interfaces, name resolution and
-    secrets of a pcapng go. Records stay encrypted, and no key opens them any more: the identity is part of the keys.
+    secrets of a pcapng go. DTLS records stay encrypted. With an extended master secret no pre-shared key opens them any
+    more: the identity is part of it. Without one, or with a key log of the session, they open as before, and what they
+    carry is as it was: whoever has the keys knows the device.
 
     Parameters
     ----------
@@ -129,6 +140,7 @@ class _Work:
         self.private = Private()
         self.coap_frames: set[int] = set()
         self.emptied: set[bytes] = set()
+        self.encrypted = 0
         self.http: set[frozenset[End]] = set()
         #: Sequence numbers by frame, and what of the bodies to be zeroed tells the sizes of chunks.
         self.sequences: dict[int, int] = {}
@@ -216,6 +228,7 @@ class _Work:
             hosts=len(private.hosts | private.address_texts),
             values=len(private.values),
             leftovers=pseudonyms.left_in(data),
+            encrypted=self.encrypted,
         )
 
     def _carried(
@@ -232,6 +245,7 @@ class _Work:
             return body
         if protocol == UDP:
             if hiding.looks_like_dtls(body):
+                self.encrypted += 1
                 return hiding.hide_dtls(body, pseudonyms)
             if frame in self.coap_frames or (frame is None and body[0] >> 6 == 1):
                 return hiding.hide_coap(body, pseudonyms, emptied=self.emptied)
