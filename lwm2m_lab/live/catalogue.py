@@ -12,7 +12,7 @@ from types import MappingProxyType
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.options import DeviceOptions
 
-__all__ = ["CATALOGUE", "NamedDevice", "device"]
+__all__ = ["CATALOGUE", "OTHER_KINDS", "NamedDevice", "device"]
 
 _BEFORE, _TARGET = "1.0.0", "2.0.0"
 
@@ -66,6 +66,26 @@ CATALOGUE: Mapping[str, NamedDevice] = _named(
     NamedDevice(
         "D11", "stores a string that lies", DeviceOptions(faults=("stored-string-lies",)), runs_target=False
     ),
+)  # fmt: skip
+
+#: Devices of other kinds, for a strategy that has seen the eleven. Half of them keep every rule.
+OTHER_KINDS: tuple[NamedDevice, ...] = (
+    NamedDevice("names", "has no /5/0/6 and /5/0/7", DeviceOptions(has_package_names=False)),
+    NamedDevice("trial", "is looked at while the new image is on trial, and confirms it", DeviceOptions(slots="ab")),
+    NamedDevice(
+        "idle", "fails and goes back to Idle", DeviceOptions(profile="zephyr", install_fails=True), runs_target=False
+    ),
+    NamedDevice("slow", "still installs when the server ends", DeviceOptions(install_time=900.0), runs_target=False),
+    NamedDevice(
+        "early", "shows the version of a package whose installation has failed",
+        DeviceOptions(faults=("changes-version-on-failure",), install_fails=True), runs_target=False,
+    ),
+    NamedDevice("deaf", "ignores the Execute", DeviceOptions(faults=("ignores-execute",)), runs_target=False),
+    NamedDevice(
+        "borrowed", "has no Update Result that Object 5 knows",
+        DeviceOptions(faults=("borrows-results",), install_fails=True), runs_target=False,
+    ),
+    NamedDevice("silent", "does not register again", DeviceOptions(faults=("does-not-register-again",))),
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.live.catalogue import CATALOGUE, NamedDevice
+from lwm2m_lab.live.catalogue import CATALOGUE, OTHER_KINDS, NamedDevice
 from lwm2m_lab.live.strategies import Judge, Seen
 from lwm2m_lab.live.truth_table import Case, observed
 
@@ -45,10 +45,13 @@ class StrategyScore:
         Score by device, the row S8.
     unseen : tuple of str
         Scores of the shuffled devices.
+    worst : str
+        The first wrong answer, else the first that was none, with what was seen; "" where there is neither.
     """
 
     row: dict[str, str]
     unseen: tuple[str, ...]
+    worst: str = ""
 
     @property
     def cost(self) -> int:
@@ -63,16 +66,16 @@ class StrategyScore:
 
 
 def shuffled_devices(count: int, *, seed: int) -> list[NamedDevice]:
-    """Devices of the catalogue's kinds in another order, with other versions and times."""
+    """Devices with other versions and times: of the catalogue's kinds and of other kinds, in turn."""
     dice = random.Random(seed)
     found = []
     for number in range(count):
-        kind = dice.choice(list(CATALOGUE.values()))
+        kind = dice.choice(OTHER_KINDS if number % 2 else tuple(CATALOGUE.values()))
         before = f"{dice.randint(1, 4)}.{dice.randint(0, 9)}.0"
         target = before if kind.name == "D10" else f"{dice.randint(5, 9)}.{dice.randint(0, 9)}.0"
         options = replace(
-            kind.options, firmware_version=before, install_time=float(dice.randint(1, 9)),
-            reboot_time=float(dice.randint(2, 20)),
+            kind.options, firmware_version=before, reboot_time=float(dice.randint(2, 20)),
+            install_time=kind.options.install_time + dice.randint(-2, 6),
         )  # fmt: skip
         found.append(replace(kind, name=f"U{number + 1}", target=target, options=options))
     return found
@@ -103,10 +106,23 @@ def score_strategy(updated: Judge, *, unseen: int = 22, seed: int = 1) -> Strate
     if not callable(updated):
         raise BadInput(f"{updated!r} is no strategy; a function of seen is expected")
     known, others = _cases(tuple(CATALOGUE.values())), _cases(shuffled_devices(unseen, seed=seed))
-    return StrategyScore(
-        {one.name: one.score(judged(updated, one.seen)) for one in known},
-        tuple(one.score(judged(updated, one.seen)) for one in others),
-    )
+    row = [one.score(judged(updated, one.seen)) for one in known]
+    unseen_row = [one.score(judged(updated, one.seen)) for one in others]
+    told = [(score, f"{one.name}, which {one.about}", one) for one, score in zip(known, row, strict=True)]
+    told += [(score, "a device that you have not seen", one) for one, score in zip(others, unseen_row, strict=True)]
+    names = [one.name for one in known]
+    return StrategyScore(dict(zip(names, row, strict=True)), tuple(unseen_row), _worst(told))
+
+
+def _worst(told: Sequence[tuple[str, str, Case]]) -> str:
+    """The costliest of all answers in words, the first of them; D11, whom all believe, comes last."""
+    lies = CATALOGUE["D11"].about
+    score, who, case = max(told, key=lambda one: (COSTS[one[0]], one[2].about != lies))
+    if score == "ok":
+        return ""
+    says = {"FS": "takes for updated", "FF": "takes for not updated", "?": "does not decide on"}[score]
+    seen, settled = case.seen, case.seen.settled or "not seen"
+    return f"it {says} {who}: downloaded {seen.downloaded}, first look {seen.first}, settled {settled}"
 
 
 def _cases(devices: Sequence[NamedDevice]) -> list[Case]:

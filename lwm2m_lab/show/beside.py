@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from lwm2m_lab.errors import BadInput
+from lwm2m_lab.show.controls import nudged
 from lwm2m_lab.show.moments import Moments
 from lwm2m_lab.show.page import escaped
 from lwm2m_lab.show.scene import Rung, rungs
@@ -28,7 +29,7 @@ MOST_LOOKED_AT = 50_000
 #: Lines of a ladder that are shown at a time, and milliseconds between two of them while it plays.
 LINES, PACE = 14, 400
 #: Who asks, by colour: the server, the device, anybody else.
-_SERVER, _DEVICE, _OTHERS = COLOURS["state"], COLOURS["firmware"], COLOURS["event"]
+_SERVER, _DEVICE, _OTHERS = COLOURS["state"], COLOURS["firmware"], COLOURS["faint"]
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class SideBySide:
         sides = [widgets.VBox([pane], layout=widgets.Layout(width="49%", min_width="22em")) for pane in self.panes]
         self.panel = widgets.VBox(
             [
-                widgets.HBox([self.play, self.cursor]),
+                widgets.HBox([self.play, nudged(self.cursor)]),
                 self.status,
                 widgets.HBox(sides, layout=widgets.Layout(flex_flow="row wrap")),
             ]
@@ -221,7 +222,7 @@ def _style(rung: Rung, side: Side) -> str:
     if rung.frame not in side.requests:
         return ""
     who = _SERVER if rung.source == "server" else _DEVICE if rung.source == side.device else _OTHERS
-    return _underlined(who) + (f";color:{COLOURS['result']}" if rung.kind == "lost" else "")
+    return _underlined(who) + (";text-decoration:line-through" if rung.kind == "lost" else "")
 
 
 def _underlined(colour: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
+from matplotlib.figure import Figure
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.show.moments import bytes_html
@@ -120,6 +121,11 @@ class BlockExplorer:
         path = one["uri_path"] if isinstance(one["uri_path"], str) else ""
         way = "to" if one["kind"] == "block1" else "from"
         return escaped(f"{number}: {one['blocks']} blocks {way} {path} ({one['endpoint']})")
+
+    @property
+    def figure(self) -> Figure:
+        """The picture, to be saved: ``lab.show.save_figure(panel.figure, "panel.svg")``."""
+        return transfer_chart(self.capture, transfers=[self.transfer.value])
 
     def _button(self, name: str, icon: str) -> widgets.Button:
         button = widgets.Button(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["campaign_board"]
 
 #: Versions other than the campaign's, the one that most devices began with first.
-_OLD = ("#999999", COLOURS["package"], COLOURS["again"], COLOURS["progress"])
+_OLD = (COLOURS["faint"], COLOURS["package"], COLOURS["again"], COLOURS["progress"])
 #: Causes that have a bar of their own, and letters of their names.
 _BARS, _LETTERS = 6, 110
 #: A legend beside the picture, where it covers nothing.

@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets as widgets
+from matplotlib.figure import Figure
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.campaign_run import CampaignRun
 from lwm2m_lab.live.rollout import campaign
 from lwm2m_lab.show.campaign_board import campaign_board
+from lwm2m_lab.show.controls import nudged
 from lwm2m_lab.show.page import escaped
 from lwm2m_lab.show.style import png_bytes
 
@@ -92,8 +94,8 @@ class CampaignDashboard:
         row = widgets.Layout(flex_flow="row wrap")
         self.panel = widgets.VBox(
             [
-                widgets.HBox([self.controls[name] for name in ("limit", "cell_rate")], layout=row),
-                widgets.HBox([self.controls[name] for name in ("stages", "stop_at")], layout=row),
+                widgets.HBox([nudged(self.controls[name]) for name in ("limit", "cell_rate")], layout=row),
+                widgets.HBox([nudged(self.controls[name]) for name in ("stages", "stop_at")], layout=row),
                 self.message,
                 self.picture,
                 self.device,
@@ -109,6 +111,11 @@ class CampaignDashboard:
     def settings(self) -> dict[str, Any]:
         """What the controls say, as arguments of `campaign`."""
         return {name: control.value for name, control in self.controls.items()}
+
+    @property
+    def figure(self) -> Figure:
+        """The picture, to be saved: ``lab.show.save_figure(panel.figure, "panel.svg")``."""
+        return campaign_board(self.run)
 
     def _moved(self) -> None:
         """What each move does; settings that do not go together are said, and the picture stays."""

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.show.scene import copies_of
-from lwm2m_lab.show.style import COLOURS, new_figure
+from lwm2m_lab.show.style import CARD, COLOURS, new_figure
 from lwm2m_lab.spec.objects import State, UpdateResult
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def version_chart(capture: Capture, *, endpoint: str | None = None) -> Figure:
 def _title(capture: Capture, name: str) -> str:
     found = [one for one in capture._updates if one.endpoint == name]
     if not found:
-        return name
+        return f"{name}: no update seen"
     return f"{name}: {found[-1].delivery}, {found[-1].outcome}, verdict on the device {found[-1].verdict}"
 
 
@@ -150,13 +150,13 @@ def _versions(ax: Axes, own: pd.DataFrame, refusals: pd.DataFrame, end: float) -
             if value is None:
                 continue
             ax.barh(lane, max(stop - start, 0.004 * end), left=start, height=0.62, color=COLOURS[colour], alpha=0.22)
-            ax.axvline(start, ymin=0.08 + 0.45 * lane, ymax=0.47 + 0.45 * lane, color="white", linewidth=2)
+            ax.axvline(start, ymin=0.08 + 0.45 * lane, ymax=0.47 + 0.45 * lane, color=CARD, linewidth=2)
             ax.annotate(
                 str(value), (start, lane), xytext=(6, 0), textcoords="offset points", va="center",
                 color=COLOURS[colour], fontweight="bold",
             )  # fmt: skip
         ax.plot(seen["time"], [lane] * len(seen), color=COLOURS[colour], **_SIGHTING)
-        ax.plot(absent["time"], [lane] * len(absent), color=COLOURS[colour], **_SIGHTING, markerfacecolor="white")
+        ax.plot(absent["time"], [lane] * len(absent), color=COLOURS[colour], **_SIGHTING, markerfacecolor=CARD)
         for time, code in absent.drop_duplicates("code")[["time", "code"]].itertuples(index=False):
             style: dict[str, Any] = {
                 "textcoords": "offset points",

@@ -147,6 +147,9 @@ def _numbers(taken: Sequence[tuple[State, State]], arrow: Arrow) -> list[int]:
 
 def _title(version: str, machine: Machine | None) -> str:
     title = f"Object 5 version {version}"
+    if machine is None:
+        rules = {rule for one in arrows(version) for rule in one.rules}
+        title += f": four States, {len(rules)} rules that lead from one to another"
     if machine is not None:
         title += f", profile {machine.profile or 'none'}: State {machine.state}, Update Result {machine.result}"
     return title

@@ -147,6 +147,11 @@ class RuleDiff:
         rows = [(one.kind, one.id, one.name, one.before, one.after, one.clause) for one in self._changes()]
         return pd.DataFrame(rows, columns=["change", "id", "what", "before", "after", "clause"])
 
+    @property
+    def figure(self) -> Figure:
+        """The picture, to be saved: ``lab.show.save_figure(panel.figure, "panel.svg")``."""
+        return diff_picture(self.old.value, self.new.value)
+
     def _changes(self) -> tuple[Change, ...]:
         return changes(self.old.value, self.new.value)
 
@@ -193,7 +198,7 @@ def changes_html(found: tuple[Change, ...], old: str, new: str) -> str:
         cells = (one.id, one.name, one.before or "–", one.after or "–", one.clause)
         lines.append(
             f'<tr><td style="border-left:5px solid {colour};padding:1px 8px;white-space:nowrap">'
-            f'<b style="color:{colour}">{sign}</b> {one.kind}</td>'
+            f"<b>{sign}</b> {one.kind}</td>"
             + "".join(f'<td style="text-align:left;padding:1px 8px">{escaped(cell)}</td>' for cell in cells)
             + "</tr>"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
+from matplotlib.figure import Figure
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.show.chart import version_chart
@@ -85,6 +86,11 @@ class Explorer:
     def frame(self) -> int:
         """The frame under the cursor."""
         return int(self.moments.frames[self.cursor.value])
+
+    @property
+    def figure(self) -> Figure:
+        """The chart, to be saved: ``lab.show.save_figure(panel.figure, "panel.svg")``."""
+        return version_chart(self.capture, endpoint=self.endpoint.value)
 
     def press(self, name: str) -> None:
         """What a button does: ``"previous"``, ``"next"``, ``"previous block"``, ``"next block"``."""

@@ -167,7 +167,8 @@ def checks_html(checks: tuple[ImageCheck, ...]) -> str:
     for one in checks:
         mark, colour = marks[one.passed]
         lines.append(
-            f'<li><b style="color:{COLOURS[colour]}">{mark}</b> <b>{escaped(one.name)}</b> {escaped(one.says)}</li>'
+            f'<li style="border-left:5px solid {COLOURS[colour]};padding-left:8px">'
+            f"<b>{mark}</b> <b>{escaped(one.name)}</b> {escaped(one.says)}</li>"
         )
     failed = [one.name for one in checks if one.passed is False]
     verdict = f"A boot loader refuses it: {', '.join(failed)}." if failed else "A boot loader starts it."

@@ -9,11 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
+from matplotlib.figure import Figure
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.grid import Combination, Grid
 from lwm2m_lab.live.measured import blocks_asked, measure
 from lwm2m_lab.live.world import Ended
+from lwm2m_lab.show.controls import nudged
 from lwm2m_lab.show.linkpicture import LinkPicture
 from lwm2m_lab.trace.radio import radio_model
 
@@ -28,6 +30,10 @@ BLOCK_SIZES = (16, 32, 64, 128, 256, 512, 1024)
 
 class Stopped(Exception):
     """The user, or another move of a slider, has ended a run."""
+
+
+#: Names of controls, row by row.
+_ROWS = (("delay", "loss", "rate"), ("size", "block_size", "delivery"), ("ack_timeout", "max_retransmit", "seed"))
 
 
 class LinkLab:
@@ -84,9 +90,7 @@ class LinkLab:
         row = widgets.Layout(flex_flow="row wrap")
         self.panel = widgets.VBox(
             [
-                widgets.HBox([self.controls[name] for name in ("delay", "loss", "rate")], layout=row),
-                widgets.HBox([self.controls[name] for name in ("size", "block_size", "delivery")], layout=row),
-                widgets.HBox([self.controls[name] for name in ("ack_timeout", "max_retransmit", "seed")], layout=row),
+                *(widgets.HBox([_shown(self.controls[name]) for name in names], layout=row) for names in _ROWS),
                 widgets.HBox([self.again, self.progress, self.stop], layout=row),
                 self.message,
                 self.picture,
@@ -100,6 +104,11 @@ class LinkLab:
     def settings(self) -> dict[str, Any]:
         """What the controls say, as arguments of `push` and of `sweep`."""
         return {name: control.value for name, control in self.controls.items()}
+
+    @property
+    def figure(self) -> Figure:
+        """The picture, to be saved: ``lab.show.save_figure(panel.figure, "panel.svg")``."""
+        return self._drawing.figure
 
     def wait(self) -> None:
         """Until a long run has ended."""
@@ -178,8 +187,13 @@ class LinkLab:
         return f"LinkLab({', '.join(f'{name}={value!r}' for name, value in self.settings.items())})"
 
 
+def _shown(control: widgets.Widget) -> widgets.Widget:
+    """A control as it stands in the panel; a field that is typed into needs no buttons."""
+    return control if isinstance(control, widgets.BoundedIntText) else nudged(control)
+
+
 def _controls() -> dict[str, widgets.Widget]:
-    style, layout = {"description_width": "10em"}, widgets.Layout(width="24em")
+    style, layout = {"description_width": "9em"}, widgets.Layout(width="21em")
     shared: dict[str, Any] = {"style": style, "layout": layout}
     return {
         "delay": widgets.FloatSlider(0.1, min=0, max=5, step=0.05, description="delay one way, s", **shared),

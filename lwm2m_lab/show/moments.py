@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.show.page import escaped
 from lwm2m_lab.show.scene import Rung, rungs
+from lwm2m_lab.show.style import COLOURS
 from lwm2m_lab.trace.selection import selected_rows
 from lwm2m_lab.wire.anatomy import Part, anatomy
 
@@ -200,7 +201,8 @@ _HEX = 'style="font-family:monospace;text-align:left;padding:1px 8px;max-width:4
 _NAME = 'style="text-align:left;padding:1px 8px;white-space:nowrap"'
 _LEFT, _RIGHT = ('style="text-align:left;padding:1px 8px"', 'style="text-align:right;padding:1px 8px"')
 _COLOURS = {
-    "header": "#0072B2", "token": "#CC79A7", "option": "#009E73", "payload": "#E69F00", "damage": "#D55E00",
+    "header": COLOURS["state"], "token": COLOURS["package"], "option": COLOURS["firmware"],
+    "payload": COLOURS["again"], "damage": COLOURS["result"],
 }  # fmt: skip
 #: Of the numbers in one part, in turn.
-_BIT_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+_BIT_COLOURS = tuple(COLOURS[name] for name in ("state", "result", "firmware", "package"))

@@ -65,8 +65,20 @@ def ladder(
     ax.set_ylim(bottom + 0.6, -1.6)
     ax.set_xlim(-0.42, max(place.values(), default=0) + 0.25)
     hide_axes(ax)
-    figure.suptitle(capture.name, fontsize=10, x=0.01, ha="left")
+    figure.suptitle(f"{capture.name}: {_finding(found)}", fontsize=10, x=0.01, ha="left")
     return ax
+
+
+def _finding(found: list[Rung]) -> str:
+    """How many messages, from when to when, and what became of them."""
+    messages = [one for one in found if one.kind != "log"]
+    if not messages:
+        return "log lines alone"
+    counted = {kind: sum(one.kind == kind for one in messages) for kind in ("lost", "again")}
+    told = [f"frames {messages[0].frame} to {messages[-1].frame}, {messages[-1].time - messages[0].time:.1f} s"]
+    told += [f"{counted['lost']} lost"] if counted["lost"] else []
+    told += [f"{counted['again']} sent again"] if counted["again"] else []
+    return ", ".join(told)
 
 
 def rank(name: str) -> tuple[int, str]:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from lwm2m_lab.errors import BadInput
+from lwm2m_lab.show.controls import nudged
 from lwm2m_lab.show.page import escaped
 from lwm2m_lab.show.style import COLOURS, hide_axes, new_figure, png_bytes
 
@@ -138,7 +139,7 @@ class SlotAnimation:
         self.status = widgets.HTML()
         self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start"))
         self._drawn: dict[int, bytes] = {}
-        self.panel = widgets.VBox([widgets.HBox([self.play, self.cursor]), self.status, self.picture])
+        self.panel = widgets.VBox([widgets.HBox([self.play, nudged(self.cursor)]), self.status, self.picture])
         self.cursor.observe(lambda _: self._show(), "value")
         self._show()
 
@@ -147,6 +148,11 @@ class SlotAnimation:
         """The happening under the cursor."""
         one: Happening = self.truth[self.cursor.value]
         return one
+
+    @property
+    def figure(self) -> Figure:
+        """The picture, to be saved: ``lab.show.save_figure(panel.figure, "panel.svg")``."""
+        return slot_picture(self.truth, self.cursor.value)
 
     def _show(self) -> None:
         now = self.now

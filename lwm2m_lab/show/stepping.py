@@ -11,9 +11,10 @@ import html
 from typing import Any
 
 import ipywidgets as widgets
+from matplotlib.figure import Figure
 
 from lwm2m_lab.errors import ChoiceNeeded, IllegalEvent
-from lwm2m_lab.show.diagram import DiagramPicture
+from lwm2m_lab.show.diagram import DiagramPicture, state_diagram
 from lwm2m_lab.spec.firmware import Machine
 from lwm2m_lab.spec.profiles import PROFILES
 from lwm2m_lab.spec.rules import VERSIONS, Event, Outcome
@@ -70,6 +71,12 @@ class Stepper:
         )
         self._say("Press an event.")
         self._show()
+
+    @property
+    def figure(self) -> Figure:
+        """The picture, to be saved: ``lab.show.save_figure(panel.figure, "panel.svg")``."""
+        figure: Figure = state_diagram(self.machine).figure  # type: ignore[assignment]
+        return figure
 
     def restart(self) -> None:
         """A new machine of the chosen version and profile."""

@@ -16,8 +16,10 @@ from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
+from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
@@ -26,8 +28,10 @@ from lwm2m_lab.files import write_beside
 from lwm2m_lab.wire.text import printable
 
 __all__ = [
+    "CARD",
     "COLOURS",
     "DPI",
+    "INKS",
     "STATE_COLOURS",
     "WIDTH",
     "Backdrop",
@@ -43,21 +47,38 @@ __all__ = [
 ]
 
 WIDTH, DPI = 9.0, 100
-#: Okabe and Ito's colours, told apart by every kind of colour vision.
+#: What a picture stands on, in a light theme as in a dark one. No one colour of letters has a contrast of 4.5 on white
+#: paper and on JupyterLab's dark one, so a picture without ground of its own could not be read in both.
+CARD, _EDGE = "#F6F7F9", "#B9BFC7"
+#: Inches from the edge of a picture to that of its card, the radius of its corners, and from its edge to what is drawn.
+_MARGIN, _CORNER, _PAD = 0.01, 0.09, 0.09
+#: Okabe and Ito's colours, told apart by every kind of colour vision; three of them darker than theirs, so that a line
+#: has a contrast of 3 on the card, on white and on a dark page.
 COLOURS = {
     "state": "#0072B2",
     "result": "#D55E00",
-    "package": "#CC79A7",
+    "package": "#BF5F95",
     "firmware": "#009E73",
-    "progress": "#56B4E9",
-    "again": "#E69F00",
+    "progress": "#2F93CF",
+    "again": "#B57D00",
     "event": "#444444",
-    "faint": "#999999",
-    "grid": "#DDDDDD",
+    "faint": "#6E6E6E",
+    "grid": "#D3D7DC",
+}
+#: The same for letters, which need a contrast of 4.5: `_ready` puts them in the place of the others.
+INKS = {
+    "state": "#006AA6",
+    "result": "#B34F00",
+    "package": "#A3447B",
+    "firmware": "#007A59",
+    "progress": "#1F70A1",
+    "again": "#8A5F00",
+    "event": "#444444",
+    "faint": "#666666",
 }
 #: Where a device of a fleet may be: waiting, in one of the States of Object 5, or done.
 STATE_COLOURS = {
-    "waiting": COLOURS["grid"],
+    "waiting": "#C3C8CF",
     "0 Idle": COLOURS["faint"],
     "1 Downloading": COLOURS["progress"],
     "2 Downloaded": COLOURS["package"],
@@ -65,13 +86,14 @@ STATE_COLOURS = {
     "succeeded": COLOURS["firmware"],
     "not succeeded": COLOURS["result"],
 }
-_CURSOR = np.array([230, 159, 0, 255], np.uint8)
+_CURSOR = np.array([181, 125, 0, 255], np.uint8)
 _SETTINGS: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 10,
+    "axes.facecolor": "none",
     "svg.hashsalt": "lwm2m_lab",
 }
 
@@ -79,10 +101,12 @@ _SETTINGS: Any = {
 _METADATA: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
 
 #: The colours of a picture by the names that a page may give another value, in the dark for one.
-_VARIABLES = {colour.lower(): f"--{name}" for name, colour in COLOURS.items()} | {
+_VARIABLES = {colour.lower(): f"--{name}" for names in (COLOURS, INKS) for name, colour in names.items()} | {
     "#000000": "--ink",
     "#ffffff": "--paper",
+    CARD.lower(): "--paper",
 }
+_INK_OF = {colour.lower(): INKS[name] for name, colour in COLOURS.items() if name in INKS}
 
 
 class LabFigure(Figure):
@@ -110,7 +134,12 @@ def new_figure(
     """
     with rc_context(_SETTINGS):
         figure = LabFigure(figsize=(width, height), dpi=DPI, layout="constrained")
+        engine: Any = figure.get_layout_engine()
+        engine.set(w_pad=_PAD, h_pad=_PAD)
         FigureCanvasAgg(figure)
+        ground: Any = _card(width, height)
+        ground.set_transform(figure.dpi_scale_trans)
+        figure.patch = ground
         axes = figure.subplots(len(rows), columns, sharex=share, squeeze=False, height_ratios=list(rows))
     return figure, list(axes.flat)
 
@@ -120,6 +149,15 @@ def hide_axes(ax: Axes) -> None:
     ax.axis("off")
     ax.set_xticks([])
     ax.set_yticks([])
+
+
+def _card(width: float, height: float) -> FancyBboxPatch:
+    """The ground of a picture: soft, with round corners; what lies outside them is the page's."""
+    round_corners = f"round,pad=0,rounding_size={_CORNER}"
+    inside = width - 2 * _MARGIN, height - 2 * _MARGIN
+    return FancyBboxPatch(
+        (_MARGIN, _MARGIN), *inside, boxstyle=round_corners, facecolor=CARD, edgecolor=_EDGE, linewidth=0.8
+    )
 
 
 def _file_of(figure: Figure, kind: str, **settings: Any) -> bytes:
@@ -132,10 +170,11 @@ def _file_of(figure: Figure, kind: str, **settings: Any) -> bytes:
 
 @contextlib.contextmanager
 def _ready(figure: Figure, **settings: Any) -> Iterator[None]:
-    """For drawing: what came over the wire is text in the picture, never mathematics or a command."""
+    """For drawing: what came over the wire is text in the picture, never mathematics or a command; letters in ink."""
     for text in figure.findobj(Text):
         text.set_parse_math(False)
         text.set_text("\n".join(printable(line) for line in text.get_text().split("\n")))
+        text.set_color(_INK_OF.get(to_hex(text.get_color()), text.get_color()))
     every: Any = {**_SETTINGS, **settings}
     with rc_context(every), warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; a warning of it would reach a cell.
@@ -238,9 +277,9 @@ def svg_text(figure: Figure, *, name: str) -> str:
     name : str
         Stands before every id in it, so that two pictures of a page do not share one.
     """
-    figure.patch.set_alpha(0)
+    figure.patch.set_visible(False)
     for axes in figure.axes:
-        axes.patch.set_alpha(0)
+        axes.patch.set_visible(False)
     text = _file_of(figure, "svg", **{"svg.fonttype": "none"}).decode()
     text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text[text.index("<svg") :], flags=re.DOTALL)
     text = re.sub(r' (width|height)="[^"]*pt"', "", text, count=2)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lwm2m_lab.errors import BadInput
+from lwm2m_lab.show.notes import Note, place_notes
 from lwm2m_lab.show.scene import copies_of
 from lwm2m_lab.show.style import COLOURS, new_figure
 
@@ -53,10 +54,10 @@ def transfer_chart(capture: Capture, *, transfers: Sequence[int] | None = None) 
     bodies = [body for _, body in table.groupby(["endpoint", "kind", "uri_path"], sort=False, dropna=False)]
     shown = bodies[:MOST]
     figure, axes = new_figure(height=1.0 + 2.3 * len(shown), rows=[1] * len(shown))
-    for ax, body in zip(axes, shown, strict=True):
-        _draw_body(ax, capture, body)
+    notes = [_draw_body(ax, capture, body) for ax, body in zip(axes, shown, strict=True)]
     axes[-1].set_xlabel("seconds since the first message")
     figure.suptitle(_title(table, len(bodies)), fontsize=10, x=0.01, ha="left")
+    place_notes(figure, list(zip(axes, notes, strict=True)))
     return figure
 
 
@@ -71,9 +72,9 @@ def _title(table: pd.DataFrame, bodies: int) -> str:
     return ", ".join(words)
 
 
-def _draw_body(ax: Axes, capture: Capture, body: pd.DataFrame) -> None:
-    """The attempts at one body."""
-    first = body.iloc[0]
+def _draw_body(ax: Axes, capture: Capture, body: pd.DataFrame) -> list[Note]:
+    """The attempts at one body; what is to be written at their points."""
+    first, notes = body.iloc[0], list[Note]()
     every = pd.DataFrame(capture._blocks)
     for number, transfer in enumerate(body["transfer"].tolist()):
         blocks = every[every["transfer"] == transfer].sort_values("frame", kind="stable")
@@ -86,8 +87,8 @@ def _draw_body(ax: Axes, capture: Capture, body: pd.DataFrame) -> None:
             crosses: dict[str, Any] = {"marker": "x", "markersize": 6, "markeredgewidth": 1.6, "linestyle": "none"}
             ax.plot(times, offsets, color=COLOURS["again"], **crosses)
         if number:
-            _note(ax, blocks.iloc[0], "begins anew")
-        _name_pauses(ax, blocks)
+            notes.append(_note(blocks.iloc[0], "begins anew"))
+        notes += _pauses(blocks)
     size = max(int(body["size"].max()), int(body["expected_size"].fillna(0).max()), 1) / 1000
     ax.set_ylim(-0.06 * size, 1.18 * size)
     ax.yaxis.set_major_locator(MaxNLocator(4))
@@ -95,6 +96,7 @@ def _draw_body(ax: Axes, capture: Capture, body: pd.DataFrame) -> None:
     ax.grid(axis="y", color=COLOURS["grid"], linewidth=0.6)
     path = f" {first['uri_path']}" if isinstance(first["uri_path"], str) else ""
     ax.set_title(f"{first['endpoint']}, {_KINDS[first['kind']]}{path}: {_finding(body)}", loc="left", fontsize=9)
+    return notes
 
 
 def _finding(body: pd.DataFrame) -> str:
@@ -110,20 +112,13 @@ def _finding(body: pd.DataFrame) -> str:
     return ", ".join(words)
 
 
-def _name_pauses(ax: Axes, blocks: pd.DataFrame) -> None:
+def _pauses(blocks: pd.DataFrame) -> list[Note]:
     """The longest gaps between blocks, where they stand out."""
     gaps = blocks["time"].diff()
     usual = gaps.median()
     long = gaps[(gaps > _PAUSE_S) & (gaps > _PAUSE * usual)].nlargest(3)
-    for at, gap in long.items():
-        _note(ax, blocks.loc[at], f"goes on after {gap:.1f} s")
+    return [_note(blocks.loc[at], f"goes on after {gap:.1f} s") for at, gap in long.items()]
 
 
-def _note(ax: Axes, block: pd.Series, words: str) -> None:
-    """Words at a block, on the side where there is room."""
-    left, right = ax.get_xlim()
-    late = block["time"] > (left + right) / 2
-    ax.annotate(
-        words, (block["time"], block["offset"] / 1000), xytext=(-8 if late else 8, 8), textcoords="offset points",
-        ha="right" if late else "left", fontsize=7.5, color=COLOURS["event"],
-    )  # fmt: skip
+def _note(block: pd.Series, words: str) -> Note:
+    return Note(float(block["time"]), float(block["offset"]) / 1000, words)

@@ -6,10 +6,12 @@ import functools
 from typing import Any
 
 import ipywidgets as widgets
+from matplotlib.figure import Figure
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.truth_table import TruthTable, case_run, truth_table
 from lwm2m_lab.show.chart import version_chart
+from lwm2m_lab.show.controls import nudged
 from lwm2m_lab.show.page import escaped
 from lwm2m_lab.show.style import COLOURS, png_bytes
 
@@ -74,7 +76,9 @@ class VersionTable:
         )  # fmt: skip
         self.table, self.status = widgets.HTML(), widgets.HTML()
         self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start"))
-        pickers = widgets.HBox([self.device, self.strategy])
+        pickers = widgets.HBox(
+            [nudged(self.device), nudged(self.strategy)], layout=widgets.Layout(flex_flow="row wrap")
+        )
         self.panel = widgets.VBox([pickers, self.table, self.status, self.picture])
         for picker in (self.device, self.strategy):
             picker.observe(lambda _: self._show(), "value")
@@ -84,6 +88,11 @@ class VersionTable:
     def score(self) -> str:
         """Of the chosen cell."""
         return self.truth[self.strategy.value][self.device.value]
+
+    @property
+    def figure(self) -> Figure:
+        """The picture, to be saved: ``lab.show.save_figure(panel.figure, "panel.svg")``."""
+        return version_chart(case_run(self.device.value))
 
     def _show(self) -> None:
         case = next(one for one in self.truth.cases if one.name == self.device.value)

@@ -16,7 +16,7 @@ from lwm2m_lab.show.images import ImageExplorer
 
 def marks(explorer: ImageExplorer) -> dict[str, str]:
     """The checks on the panel with their marks."""
-    found = re.findall(r"<b style[^>]*>(.)</b> <b>([^<]*)</b>", explorer.checks.value)
+    found = re.findall(r"<li style[^>]*><b>(.)</b> <b>([^<]*)</b>", explorer.checks.value)
     return {name: mark for mark, name in found}
 
 

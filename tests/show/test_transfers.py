@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Annotation
 
 import lwm2m_lab as lab
 from lwm2m_lab.errors import BadInput
@@ -47,6 +51,34 @@ def test_a_restart_and_a_pause_are_named(ready: Session, image: bytes) -> None:
     assert "attempt 2" in said
     paused = lab.push(size=20_000, block_size=256, link=lab.Link(outages=[(3, 12)]))
     assert "goes on after" in words(paused.transfers.plot())
+
+
+CAPTURES: dict[str, Callable[[], lab.Capture]] = {
+    "much lost": lambda: lab.push(size=20_000, block_size=512, loss=0.1, seed=1),
+    "more lost": lambda: lab.push(size=20_000, block_size=256, loss=0.2, max_retransmit=8, seed=3),
+    "a long cut": lambda: lab.push(size=20_000, block_size=256, link=lab.Link(outages=[(3, 12)])),
+    "a slow link": lambda: lab.pull(size=20_000, loss=0.15, delay=0.4, seed=5),
+    "wakaama-push-lossy": lambda: lab.read("wakaama-push-lossy"),
+    "wakaama-push-link-cut": lambda: lab.read("wakaama-push-link-cut"),
+    "anjay-push-link-cut-midway": lambda: lab.read("anjay-push-link-cut-midway"),
+}
+
+
+@pytest.mark.parametrize("name", CAPTURES)
+def test_no_note_covers_a_point_or_another_note(name: str) -> None:
+    """Blocks, crosses and words each have their own place, inside of the axes."""
+    figure = CAPTURES[name]().transfers.plot()
+    figure.canvas.draw()
+    for ax in figure.axes:
+        notes = [text.get_window_extent() for text in ax.texts if isinstance(text, Annotation)]
+        points = np.concatenate(
+            [ax.transData.transform(line.get_xydata()) for line in ax.lines if line.get_marker() != "None"]
+        )
+        for at, box in enumerate(notes):
+            assert not ((points > box.min) & (points < box.max)).all(axis=1).any()
+            assert not any(box.overlaps(other) for other in notes[at + 1 :])
+            assert ax.bbox.x0 <= box.x0
+            assert box.x1 <= ax.bbox.x1
 
 
 def test_the_table_is_a_data_frame_in_every_other_respect() -> None:

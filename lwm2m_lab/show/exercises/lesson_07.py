@@ -7,6 +7,7 @@ from typing import Any
 
 from lwm2m_lab.show.exercises import judging
 from lwm2m_lab.show.exercises.judging import Exercise
+from lwm2m_lab.show.scene import rungs
 from lwm2m_lab.trace.capture import Capture, read
 
 __all__ = ["EXERCISES"]
@@ -20,6 +21,19 @@ def _sample(name: str) -> Capture:
 def _deciding_frame() -> int:
     """The frame in which the repository refuses."""
     return int(_sample("anjay-pull-coap-404").update(0).evidence.last_frame)
+
+
+def _frame(answer: Any) -> str:
+    if isinstance(answer, bool) or not isinstance(answer, int):
+        return "The number of a frame is asked for, a whole number as in the first column of the ladder."
+    if answer == _deciding_frame():
+        return ""
+    lines = rungs(_sample("anjay-pull-coap-404"), frames=[answer], collapse=False)
+    if not lines:
+        return f"The capture has no CoAP message in frame {answer}."
+    return (
+        f"Frame {answer} is {lines[0].source} to {lines[0].destination}, {lines[0].label}: it does not refuse the file."
+    )
 
 
 def _outcome_and_verdict(answer: Any) -> str:
@@ -45,7 +59,7 @@ def _copies(answer: Any) -> str:
 
 EXERCISES: dict[str, Exercise] = {
     "07-frame": Exercise(
-        lambda answer: "" if answer == _deciding_frame() else f"Frame {answer} does not decide who refused.",
+        _frame,
         ("who is asked on port 5700, and what does it answer?", "look for a 4.04 whose request is GET /nope.bin."),
         "the repository answered: the URI was read, resolved and asked for, so parser and firewall are cleared.",
     ),
