@@ -60,7 +60,7 @@ build/bench/peers/.ready: tests/bench/peers.txt
 picture: $(READY)  ## the picture of the README, by its own five lines
 	$(BIN)/lwm2m-lab push --image-version 2.1.0 --size 20000 --loss 0.05 --seed 4 --plot docs/one-update.png
 
-screenshots: $(READY)  ## the instruments as a browser shows them, light and dark, for the README
+screenshots: $(READY)  ## each lesson's main picture as a browser shows it, light and dark, for the README
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint .ci/pins.txt --editable '.[test,browser]'
 	$(BIN)/python .ci/make_screenshots.py
 

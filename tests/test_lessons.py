@@ -44,6 +44,13 @@ def test_the_top_says_what_how_long_and_after_what(path: pathlib.Path) -> None:
     assert re.search(r"after lessons? \d\d|no prerequisites", top)
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_picture_within_three_cells(path: pathlib.Path) -> None:
+    """A chart, a card or a panel: the question first, and then something to look at."""
+    shown = [one.get("data", {}) for cell in cells(path)[:3] for one in cell.get("outputs", [])]
+    assert any("image/png" in one or "<div" in str(one.get("text/html", "")) for one in shown)
+
+
 @lesson
 def test_half_of_the_cells_are_prose(path: pathlib.Path) -> None:
     """A sentence before each cell that runs, and one behind it."""
@@ -67,6 +74,23 @@ def test_a_surprise_is_predicted_first(path: pathlib.Path) -> None:
     found = [at for at, cell in enumerate(cells(path)) if "**Predict:**" in cell.source]
     assert found
     assert all(any(one.cell_type == "code" for one in cells(path)[at + 1 : at + 3]) for at in found)
+
+
+@lesson
+def test_a_prediction_stands_before_every_surprise(path: pathlib.Path) -> None:
+    """One alone is no habit; the clinic's cases ask for a whole conclusion instead."""
+    found = prose(path).count("**Predict")
+    assert found >= (1 if path.name.startswith("08-") else 2)
+
+
+@lesson
+def test_each_exercise_has_an_empty_answer_and_a_solution(path: pathlib.Path) -> None:
+    """`answer = ...` in the lesson, whose stored output is the first hint; a right one in its source."""
+    asked = [cell for cell in cells(path, "code") if "lab.check(" in cell.source]
+    assert asked
+    for cell in asked:
+        assert "answer = ..." in cell.source
+        assert "Replace the dots by your answer. Hint:" in cell.outputs[-1]["data"]["text/plain"]
 
 
 @lesson
@@ -152,3 +176,16 @@ def test_rows_of_the_trainers_table_are_lessons() -> None:
         assert re.search(r"(\d+) minutes", top)[1] == minutes  # type: ignore[index]
         assert int(seconds) < 30
         assert int(megabytes) < 512
+
+
+@lesson
+def test_its_main_picture_stands_in_the_readme(path: pathlib.Path) -> None:
+    """Light and dark, linked to the lesson, with words for those who do not see it; small enough to be fetched."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    cell = re.search(rf'<a href="notebooks/{path.name}">(.*)</a>', readme)
+    assert cell is not None
+    assert re.search(r'alt="[^"]{30,}"', cell[1])
+    for theme in ("light", "dark"):
+        name = f"docs/screenshots/{path.stem}-{theme}.png"
+        assert name in cell[1]
+        assert 5_000 < (ROOT / name).stat().st_size < 120_000

@@ -1,4 +1,4 @@
-"""The instruments as one page without code: the stepper, any capture explained and under the cursor, the link lab.
+"""The instruments as one page without code: stepper, any capture explained and under the cursor, link lab, a case.
 
 `lwm2m-lab app` serves it with Voilà; in a notebook `lab.show.workbench()` is the same thing in a cell.
 """
@@ -10,6 +10,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from lwm2m_lab.errors import LabError
+from lwm2m_lab.show.clinic.card import CaseCard
 from lwm2m_lab.show.explorer import Explorer
 from lwm2m_lab.show.linklab import LinkLab
 from lwm2m_lab.show.page import escaped
@@ -101,12 +102,14 @@ class Workbench:
     Examples
     --------
     >>> Workbench().panel.titles
-    ('Step', 'Explain', 'Link')
+    ('Step', 'Explain', 'Link', 'Case')
     """
 
     def __init__(self) -> None:
-        self.stepper, self.reading, self.link = Stepper(), Reading(), LinkLab()
-        panels = {"Step": self.stepper.panel, "Explain": self.reading.panel, "Link": self.link.panel}
+        self.stepper, self.reading, self.link, self.case = Stepper(), Reading(), LinkLab(), CaseCard()
+        panels = {
+            "Step": self.stepper.panel, "Explain": self.reading.panel, "Link": self.link.panel, "Case": self.case.panel,
+        }  # fmt: skip
         self.panel = widgets.Tab(list(panels.values()), titles=list(panels))
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
@@ -117,5 +120,5 @@ class Workbench:
 
 
 def workbench() -> Workbench:
-    """The stepper, the trace explorer and the link lab as one panel; `lwm2m-lab app` serves it as a page."""
+    """Stepper, trace explorer, link lab and case card as one panel; `lwm2m-lab app` serves it as a page."""
     return Workbench()

@@ -35,7 +35,11 @@ def nudged(control: widgets.Widget, what: str = "") -> widgets.HBox:
         button = widgets.Button(icon=icon, tooltip=f"{name}: one step {way}", layout=widgets.Layout(**_NARROW))
         button.on_click(lambda _, by=steps: _move(control, by))
         buttons.append(button)
-    return widgets.HBox([control, *buttons])
+    # A share of the width is one of what surrounds the box; within it the control takes what the buttons leave.
+    width = control.layout.width if str(control.layout.width).endswith("%") else None
+    if width:
+        control.layout.width, control.layout.flex = "auto", "1 1 auto"
+    return widgets.HBox([control, *buttons], layout=widgets.Layout(width=width))
 
 
 def _move(control: widgets.Widget, steps: int) -> None:

@@ -72,7 +72,7 @@ def _draw_side(ax: Axes, version: str, other: str, *, sign: str) -> None:
         lines += [(" ".join(same[at : at + _IN_LINE]), COLOURS["event"]) for at in range(0, len(same), _IN_LINE)]
         _draw_label(ax, _PLACES[pair], lines)
     for state, (x, y) in STATE_PLACES.items():
-        draw_state(ax, state, x, y, size=7.5)
+        draw_state(ax, state, x, y, size=6.5)
     ax.set_xlim(-2.2, 8.9)
     ax.set_ylim(-0.8, 4.0)
     hide_axes(ax)

@@ -33,7 +33,9 @@ class Stopped(Exception):
 
 
 #: Names of controls, row by row.
-_ROWS = (("delay", "loss", "rate"), ("size", "block_size", "delivery"), ("ack_timeout", "max_retransmit", "seed"))
+_ROWS = (
+    ("delay", "loss"), ("rate", "size"), ("block_size", "ack_timeout"), ("max_retransmit", "delivery"), ("seed",),
+)  # fmt: skip
 
 
 class LinkLab:
@@ -193,7 +195,7 @@ def _shown(control: widgets.Widget) -> widgets.Widget:
 
 
 def _controls() -> dict[str, widgets.Widget]:
-    style, layout = {"description_width": "9em"}, widgets.Layout(width="21em")
+    style, layout = {"description_width": "10em"}, widgets.Layout(width="25em")
     shared: dict[str, Any] = {"style": style, "layout": layout}
     return {
         "delay": widgets.FloatSlider(0.1, min=0, max=5, step=0.05, description="delay one way, s", **shared),

@@ -37,7 +37,7 @@ def table_html(table: TruthTable, device: str, strategy: str) -> str:
         title = f"<b>{escaped(one.name)}</b> {escaped(one.asks)}"
         rows.append(f'<tr><th scope="row" style="text-align:left;font-weight:normal">{title}</th>{cells}</tr>')
     return (
-        '<table style="border-collapse:separate;border-spacing:2px;line-height:1.2">'
+        '<table style="border-collapse:separate;border-spacing:2px;line-height:1.2;font-size:12px">'
         f'<thead><tr><th scope="col" style="text-align:left">server asks</th>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
     )

@@ -88,6 +88,8 @@ def open_capture(source: str | os.PathLike[str] | bytes) -> tuple[IO[bytes], str
     stream: IO[bytes]
     if isinstance(source, bytes):
         name, stream = "the capture", io.BytesIO(source)
+    elif not isinstance(source, str | os.PathLike):
+        raise BadInput(f"{source!r} is no path; that of a pcap or pcapng file is expected")
     else:
         name = str(source)
         try:

@@ -6,6 +6,7 @@ written down.
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 from lwm2m_lab.errors import BadInput
@@ -67,7 +68,9 @@ def check(name: str, answer: Any) -> Feedback:
     ✓ 78 full blocks and one that is shorter: the last block ends the transfer by its M bit, not by its size.
     """
     if name not in EXERCISES:
-        raise BadInput(f"there is no exercise {name!r}; one of {', '.join(EXERCISES)} is expected")
+        near = difflib.get_close_matches(str(name), EXERCISES, n=4, cutoff=0.4)
+        like = f"one like {', '.join(near)}" if near else "a name such as 01-blocks, as its cell in the lesson has it,"
+        raise BadInput(f"there is no exercise {name!r}; {like} is expected")
     exercise = EXERCISES[name]
     if answer is ...:
         return Feedback(False, f"Replace the dots by your answer. Hint: {exercise.hints[0]}")
