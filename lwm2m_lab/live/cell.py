@@ -64,6 +64,12 @@ class OnAir:
         self._times.append(time_s)
         self._sizes.append(size if up else -size)
 
+    def forget(self) -> None:
+        """Let go of all but the numbers."""
+        self.sightings = None
+        self._requests.clear()
+        del self._times[:], self._sizes[:]
+
     def energy_j(self, model: RadioModel) -> float:
         """What the device's radio took for it."""
         sizes = np.array(self._sizes)
@@ -102,8 +108,8 @@ class CellNetwork(SimulatedNetwork):
         return on_air
 
     def leave(self, host: str) -> None:
-        """A device has gone; what is on its way to it still is."""
-        self._devices[host]._requests.clear()
+        """A device has gone and has been counted; what is on its way to it still is."""
+        self._devices[host].forget()
 
     def path_of(self, device: Address, sender: Side) -> Path:
         """The device's own link."""

@@ -215,8 +215,8 @@ class _Living:
             await asyncio.sleep(SETTLE)
         finally:
             await cancel(living)
-        self.network.leave(host)
         self.courses.append(self._course(member, began, ended, report, client.truth, on_air, keeps=keeps))
+        self.network.leave(host)
 
     def _concluded(self, report: Report) -> bool:
         """Count one, make room for the next, and say whether its capture is kept."""
