@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 
@@ -12,6 +13,9 @@ from lwm2m_lab.live.tree import Refusal
 
 __all__ = ["AttributeStore", "Attributes"]
 
+#: Numbers as an attribute may say them; Python's own would take `1_0`, and numbers too large for any clock.
+_WHOLE = re.compile("[0-9]{1,10}")
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,30}([.][0-9]{1,30})?([eE][+-]?[0-9]{1,2})?")
 #: Attributes that a resource alone can have, if its value is a number.
 OF_NUMBERS = ("gt", "lt", "st")
 
@@ -121,14 +125,10 @@ class AttributeStore:
 
 def _number(name: str, text: str) -> float:
     """The value of an attribute: whole seconds, or a number; a step is positive."""
-    try:
-        value = int(text) if name in ("pmin", "pmax") else float(text)
-    except ValueError:
-        value = math.nan
-    if (
-        not math.isfinite(value)
-        or (name in ("pmin", "pmax") and not 0 <= value < 2**32)
-        or (name == "st" and value <= 0)
-    ):
+    whole = name in ("pmin", "pmax")
+    value: float = math.nan
+    if (_WHOLE if whole else _DECIMAL).fullmatch(text):
+        value = int(text) if whole else float(text)
+    if not math.isfinite(value) or (whole and value >= 2**32) or (name == "st" and value <= 0):
         raise Refusal(Code.BAD_REQUEST, f"{name}={text[:20]} is no value of this attribute")
     return value

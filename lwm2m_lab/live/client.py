@@ -348,7 +348,8 @@ class LwM2MClient:
     def _answer(self, request: aiocoap.Message) -> aiocoap.Message:
         """One request and its answer, in blocks where it comes or goes in blocks."""
         writes_package = path_of(request) == "/5/0/0" and request.code in (Code.PUT, Code.POST)
-        if writes_package and (request.opt.content_format is not None or not request.opt.uri_query):
+        says_what, is_put = request.opt.content_format is not None, request.code == Code.PUT
+        if writes_package and (says_what or (is_put and not request.opt.uri_query)):
             return self.updater.write_package(request)
         body = self.bodies.whole(request)
         if body.code.is_response():

@@ -77,8 +77,8 @@ class ServerInstance:
         """Take a setting; another lifetime or binding is told to the server (LwM2M, Update)."""
         if resource == 7 and value not in ("U", "UQ"):
             raise Refusal(Code.BAD_REQUEST, "this device speaks UDP: binding U is expected")
-        if resource == 1 and value == 0:
-            raise Refusal(Code.BAD_REQUEST, "a lifetime of 1 second or more is expected")
+        if resource == 1 and not 0 < int(value) < 2**32:  # type: ignore[arg-type]
+            raise Refusal(Code.BAD_REQUEST, "a lifetime of 1 to 4294967295 seconds is expected")
         changes = getattr(self.settings, _SETTINGS[resource]) != value
         setattr(self.settings, _SETTINGS[resource], value)
         if resource in (1, 7) and changes:

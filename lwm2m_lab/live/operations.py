@@ -17,7 +17,7 @@ from lwm2m_lab.live import tree
 from lwm2m_lab.live.attributes import AttributeStore
 from lwm2m_lab.live.requests import path_of
 from lwm2m_lab.live.tree import Refusal, Value
-from lwm2m_lab.spec.objects import ObjectDefinition
+from lwm2m_lab.spec.objects import ObjectDefinition, Resource
 from lwm2m_lab.wire import links, values
 
 __all__ = ["Instance", "Operations"]
@@ -86,12 +86,17 @@ class Operations:
             return self._read_composite if code == Code.FETCH else self._write_composite
         depth = self._depth(path)
         if code == Code.GET and depth:
-            return self._discover if request.opt.accept == tree.LINK_FORMAT else self.read
+            if request.opt.accept != tree.LINK_FORMAT:
+                return self.read
+            if depth < 4:  # Discover ends at the resource; how many instances it has is its `dim`.
+                return self._discover
         if code == Code.PUT and request.opt.uri_query and request.opt.content_format is None and depth:
             return self._write_attributes
         if depth == 3 and code == Code.POST and self._is_execute(request, path):
             return self._execute
-        if code in (Code.PUT, Code.POST) and depth in (2, 3):
+        # Without a Content-Format a POST to a resource is an Execute, whatever the resource is (A11).
+        executes = code == Code.POST and depth == 3 and request.opt.content_format is None
+        if code in (Code.PUT, Code.POST) and depth in (2, 3) and not executes:
             return self._write
         raise Refusal(Code.METHOD_NOT_ALLOWED)
 
@@ -126,10 +131,14 @@ class Operations:
         number, _, resource = (int(part) for part in path.strip("/").split("/"))
         return self.instances[number], resource
 
+    def _definition(self, path: str) -> Resource:
+        """What the object says of a resource."""
+        instance, resource = self._resource(path)
+        return instance.definition.resources[resource]
+
     def _offers(self, path: str) -> str:
         """Which of R, W and E a resource offers."""
-        instance, resource = self._resource(path)
-        return instance.definition.resources[resource].operations
+        return self._definition(path).operations
 
     # ---------------------------------------------------------------- reading
 
@@ -197,6 +206,7 @@ class Operations:
         content_format = request.opt.content_format
         if content_format is None:
             raise Refusal(Code.BAD_REQUEST, "a Content-Format is expected")
+        content_format = int(content_format)
         names_paths = content_format not in (tree.TEXT, tree.OCTET_STREAM)
         fits = names_paths if path.count("/") < 3 else True
         if path == "/":
@@ -205,6 +215,8 @@ class Operations:
             raise Refusal(Code.UNSUPPORTED_CONTENT_FORMAT)
         if not names_paths:
             # One value as it is: a reader of captures may look for better, a device takes the sender's word.
+            if content_format == tree.OCTET_STREAM and self._definition(path).type != "Opaque":
+                raise Refusal(Code.UNSUPPORTED_CONTENT_FORMAT, f"{path} is no Opaque, and octets are of no other type")
             text = request.payload if content_format == tree.OCTET_STREAM else _text(request.payload)
             return [values.Entry(path, text)]
         try:

@@ -113,6 +113,10 @@ def test_write_one_resource_in_every_format() -> None:
         ("/1/0/1", b"many", {"content_format": TEXT}, "4.00"),
         ("/1/0/1", b"-5", {"content_format": TEXT}, "4.00"),
         ("/1/0/1", b"0", {"content_format": TEXT}, "4.00"),
+        ("/1/0/1", b"4294967296", {"content_format": TEXT}, "4.00"),
+        ("/1/0/5", b"9" * 400, {"content_format": TEXT}, "4.00"),
+        ("/1/0/1", b"\x12", {"content_format": OPAQUE}, "4.15"),
+        ("/5/0/1", b"coap://x", {"content_format": OPAQUE}, "4.15"),
         ("/1/0/1", encode_tlv([Entry("/1/0/2", 7)], base="/1/0"), {"content_format": TLV}, "4.00"),
         ("/1/0/1", b"\xc1", {"content_format": TLV}, "4.00"),
         ("/1/0/1", b"", {"content_format": TLV}, "4.00"),
@@ -184,7 +188,8 @@ def test_execute() -> None:
             assert await bench.code("POST", "/1/0/8", arguments) == "4.00"
         await bench.sleep(1)
         assert bench.server.received[-1].opt.uri_path == ("rd", "1")
-        assert await bench.code("POST", "/3/0/3") == "4.05"
+        for path in ("/3/0/3", "/5/0/0", "/5/0/1", "/5/0/3", "/1/0/1"):
+            assert await bench.code("POST", path) == "4.05", "an Execute, for it has no Content-Format (A11)"
         assert await bench.code("POST", "/5/0/99") == "4.04"
         assert await bench.code("POST", "/5/0/2") == "4.05", "State is Idle"
         assert await bench.code("POST", "/1/0/8", b"x", content_format=SENML_JSON) == "4.05"
@@ -208,6 +213,18 @@ def test_disable_leaves_and_comes_back() -> None:
     converse(script)
 
 
+@pytest.mark.parametrize("lwm2m", ["1.0", "1.1", "1.2"])
+def test_discover_ends_at_the_resource(lwm2m: str) -> None:
+    """An instance of a resource is no target of it: 4.05, and 4.04 in 1.0, which has no such path."""
+
+    async def script(bench: Bench) -> None:
+        assert (await bench.ask("GET", "/5/0/8", accept=LINKS)).payload == b"</5/0/8>;dim=1"
+        assert await bench.code("GET", "/5/0/8/0", accept=LINKS) == ("4.04" if lwm2m == "1.0" else "4.05")
+        assert await bench.code("GET", "/5/0/8/9", accept=LINKS) == "4.04"
+
+    converse(script, lwm2m=lwm2m)
+
+
 def test_discover_shows_attributes() -> None:
     """Object, instance, resources by number with their dimension, and what was written to each."""
 
@@ -229,6 +246,10 @@ def test_discover_shows_attributes() -> None:
         ("/5/0/3", ("pmin=x",)),
         ("/5/0/3", ("pmin=-1",)),
         ("/5/0/3", ("pmin=1.5",)),
+        ("/5/0/3", ("pmin=1_0",)),
+        ("/5/0/3", ("pmin=" + "9" * 400,)),
+        ("/5/0/3", ("pmin=4294967296",)),
+        ("/5/0/3", ("gt=1e999",)),
         ("/5/0/3", ("max=3",)),
         ("/5/0/3", ("st=0",)),
         ("/5/0/3", ("gt=nan",)),
