@@ -1,4 +1,4 @@
-"""The conformance bench on real sockets: the lab's own device, and one that registers by itself."""
+"""The conformance bench on real sockets: a device that registers by itself."""
 
 from __future__ import annotations
 
@@ -13,18 +13,8 @@ from lwm2m_lab.errors import LabError
 from lwm2m_lab.live.conformance import Pace
 from lwm2m_lab.live.network import free_ports
 from lwm2m_lab.live.requests import Timers
-from lwm2m_lab.spec.rules import VERSIONS
 from lwm2m_lab.wire.coap import Message, encode
-from tests.live.test_conformance import NOT_FOR, verdicts
-
-
-@pytest.mark.parametrize("version", VERSIONS)
-def test_a_device_by_the_book_passes_on_real_sockets_too(version: str) -> None:
-    """With every time scaled down; there the pull by HTTP is tried as well."""
-    result = lab.conformance(network="loopback", object_version=version)
-    assert {one.case.id: one.sentence for one in result.results if one.verdict not in ("PASS", "NOT APPLICABLE")} == {}
-    assert verdicts(result, "NOT APPLICABLE") == NOT_FOR[version]
-
+from tests.live.test_conformance import verdicts
 
 # ---------------------------------------------------------------- whatever registers
 
