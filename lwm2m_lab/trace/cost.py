@@ -13,15 +13,19 @@ from numpy.typing import NDArray
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.trace.exchanges import copy_groups, seconds
+from lwm2m_lab.trace.overtcp import tcp_body_bytes, tcp_of
 from lwm2m_lab.trace.radio import Radio, RadioModel, radio_model, radio_use
 from lwm2m_lab.trace.timing import HEADERS, wire_bytes
 
 if TYPE_CHECKING:
     from lwm2m_lab.trace.updates import Update
+    from lwm2m_lab.wire.tcp_packets import TcpPackets
 
-__all__ = ["LAYERS", "Cost", "Gap", "cost_of"]
+__all__ = ["LAYERS", "LAYERS_WITH_TCP", "Cost", "Gap", "cost_of"]
 
 LAYERS = ("payload", "CoAP", "DTLS", "UDP", "IP")
+#: Of an update whose package came over TCP; bare acknowledgements, headers without anything behind, stand apart.
+LAYERS_WITH_TCP = ("payload", "CoAP", "HTTP", "DTLS", "UDP", "TCP", "TCP ACK", "IP")
 _UDP = 8
 #: A battery's volts, to say joules as milliampere-hours.
 VOLTS = 3.6
@@ -70,7 +74,8 @@ class Cost:
     endpoint : str
     layers : DataFrame
         Bytes, one row a layer (payload, CoAP, DTLS, UDP, IP): ``up``, ``down`` of first copies, ``up_again`` and
-        ``down_again`` of further ones, ``total``.
+        ``down_again`` of further ones, ``total``. Of a download over TCP also HTTP, TCP, and TCP ACK: the headers of
+        segments that carry nothing but an acknowledgement. What TCP sent again counts as payload where it has any.
     duration_s : float
         First to last message.
     model : RadioModel
@@ -148,8 +153,19 @@ def cost_of(
     rows, up = _rows(update)
     capture = update.capture
     layers = _layers(update, rows, up)
-    time = seconds(capture.columns)[rows]
-    size = wire_bytes(capture.columns)[rows]
+    time, size, frame = (
+        seconds(capture.columns)[rows],
+        wire_bytes(capture.columns)[rows],
+        capture.columns["frame"][rows],
+    )
+    segments = tcp_of(update)
+    if segments is not None:
+        layers = _with_tcp(update, layers, segments)
+        time = np.append(time, (segments.time_ns - capture.columns.origin_ns) / 1e9)
+        size, frame = np.append(size, segments.size), np.append(frame, segments.frame)
+        up = np.append(up, segments.up)
+        order = np.lexsort((frame, time))
+        time, size, frame, up = time[order], size[order], frame[order], up[order]
     total = int(layers["total"].sum())
     return Cost(
         endpoint=update.endpoint,
@@ -159,7 +175,7 @@ def cost_of(
         radio=radio_use(time, size.astype(float), up, chosen),
         price_per_mb=price_per_mb,
         price=None if price_per_mb is None else total / 1e6 * price_per_mb,
-        gaps=tuple(_gaps(capture.columns["frame"][rows], time, up, chosen, nat_timeout_s, psm, edrx)),
+        gaps=tuple(_gaps(frame, time, up, chosen, nat_timeout_s, psm, edrx)),
         notes=tuple(_notes(update)),
     )
 
@@ -195,6 +211,28 @@ def _layers(update: Update, rows: Ints, up: NDArray[np.bool_]) -> pd.DataFrame:
     table = pd.DataFrame(
         {name: [int(part[way].sum()) for part in parts] for name, way in ways.items()}, index=list(LAYERS)
     )
+    table["total"] = table.sum(axis=1)
+    return table
+
+
+def _with_tcp(update: Update, layers: pd.DataFrame, segments: TcpPackets) -> pd.DataFrame:
+    """The layers with those of the segments added."""
+    table = layers.drop(columns="total").reindex(list(LAYERS_WITH_TCP), fill_value=0)
+    up, again = segments.up, segments.again
+    said, body = ("HTTP" if update.evidence.http else "CoAP"), tcp_body_bytes(update)
+    for name, way in (
+        ("up", up & ~again),
+        ("down", ~up & ~again),
+        ("up_again", up & again),
+        ("down_again", ~up & again),
+    ):
+        carried = int(segments.payload[way].sum())
+        own = carried if name.endswith("again") else min(body, carried) if name == "down" else 0
+        table.loc["payload", name] += own
+        table.loc[said, name] += carried - own
+        table.loc["TCP", name] += int(segments.tcp[way & ~segments.bare].sum())
+        table.loc["TCP ACK", name] += int(segments.tcp[way & segments.bare].sum())
+        table.loc["IP", name] += int(segments.ip[way].sum())
     table["total"] = table.sum(axis=1)
     return table
 
@@ -236,7 +274,13 @@ def _notes(update: Update) -> list[str]:
     """What the numbers do not hold."""
     notes = []
     uri = update.evidence.uri or ""
-    if update.delivery == "pull" and not uri.startswith("coap:") and len(update.evidence.exchanges) < 2:
+    over_tcp = bool(update.evidence.connections)
+    if (
+        update.delivery == "pull"
+        and not uri.startswith("coap:")
+        and len(update.evidence.exchanges) < 2
+        and not over_tcp
+    ):
         notes.append("the download is not among the CoAP messages, its bytes are not counted")
     if update.capture.encrypted_records:
         notes.append(f"{update.capture.encrypted_records} encrypted records and the handshakes are not counted")

@@ -180,12 +180,18 @@ def measure_update(
     path = capture._wired["_path"][positions]
     uri = [code for code, name in enumerate(capture.columns.categories["uri_path"]) if name == "/5/0/1"]
     positions = positions[~np.isin(path, uri)]
+    given = {"rtt0_s": rtt0_s, "down_bps": down_bps, "up_bps": up_bps}
+    if update.evidence.connections:
+        from lwm2m_lab.trace.tcpmeasures import measure_tcp
+
+        over_tcp = measure_tcp(update, given)
+        if over_tcp is not None:
+            return over_tcp
     if not len(positions):
         raise BadInput(
-            f"the image of {update.endpoint} was not delivered over CoAP in the clear; "
-            "a push or a pull by CoAP is expected"
+            f"the image of {update.endpoint} was not delivered in the clear; "
+            "a push by CoAP, or a pull by CoAP or HTTP, is expected"
         )
-    given = {"rtt0_s": rtt0_s, "down_bps": down_bps, "up_bps": up_bps}
     what = f"{update.delivery} to {update.endpoint}"
     (found,) = _measured(capture, positions, np.zeros(len(positions), np.int64), what=what, given=given)
     return found

@@ -9,11 +9,13 @@ from lwm2m_lab.trace.endpoints import Registration
 from lwm2m_lab.wire import Columns, coap
 
 if TYPE_CHECKING:
+    from lwm2m_lab.trace.updates import Update
     from lwm2m_lab.wire.coap_tcp import TcpMessage
+    from lwm2m_lab.wire.tcp_packets import TcpPackets
 
 __all__ = [
     "HTTP_COLUMNS", "TCP_MESSAGE_COLUMNS", "TCP_NUMBERS", "TCP_TEXTS", "build_http", "build_tcp_messages", "host_of",
-    "tcp_notes",
+    "tcp_body_bytes", "tcp_notes", "tcp_of",
 ]  # fmt: skip
 
 HTTP_COLUMNS = (
@@ -100,6 +102,33 @@ def _row(one: TcpMessage, start: int) -> dict[str, Any]:
             row |= {f"{name}_num": block.num, f"{name}_more": int(block.more), f"{name}_size": size}
     row["bert"] = any(block is not None and block.szx == _BERT for block in blocks.values())
     return row
+
+
+def tcp_of(update: Update) -> TcpPackets | None:
+    """The packets of the connections by which a package came, from the first Write on; None where it came otherwise."""
+    from lwm2m_lab.wire.tcp_packets import tcp_packets
+
+    evidence, capture = update.evidence, update.capture
+    if not evidence.connections:
+        return None
+    found = tcp_packets(capture._data, evidence.connections)
+    # The last bytes are acknowledged, and the connection closed, behind the update's last frame.
+    return found.take((found.frame >= evidence.first_frame) & (found.frame < update.until))
+
+
+def tcp_body_bytes(update: Update) -> int:
+    """Bytes of package that the answers over TCP brought, each counted once, as far as they are in the capture."""
+    evidence = update.evidence
+    if evidence.http:
+        return sum(one.body_length for one in evidence.http)
+    servers = {(server, client) for client, server in evidence.connections}
+    return sum(
+        one.payload_length
+        for one in update.capture.columns.tcp_messages
+        if (one.src, one.dst) in servers
+        and evidence.first_frame <= one.frame < update.until
+        and one.message.code == "2.05"
+    )
 
 
 def tcp_notes(columns: Columns) -> Iterator[str]:

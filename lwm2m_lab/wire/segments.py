@@ -16,7 +16,7 @@ from lwm2m_lab.wire.ends import address_text
 from lwm2m_lab.wire.packets import OtherPackets, behind_extensions
 from lwm2m_lab.wire.records import Records
 
-__all__ = ["ACK", "COAP", "COAP_PORT", "FIN", "HTTP", "RST", "SYN", "Segments"]
+__all__ = ["ACK", "COAP", "COAP_PORT", "FIN", "HTTP", "RST", "SYN", "Segments", "located"]
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -169,6 +169,26 @@ def _segments(records: Records, others: OtherPackets) -> tuple[int, int, dict[st
             "hint": _hints(data, payload, length, source, destination),
         },
     )
+
+
+def located(records: Records, others: OtherPackets) -> dict[str, NDArray[Any]]:
+    """Every TCP packet of a window, bare acknowledgements too: whose it is, its header's fields, and bytes by layer."""
+    data, rows, ip, end, version = records.data, others.row, others.ip, others.end, others.version
+    tcp, total = np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64)
+    for number, headers in ((4, _behind4), (6, _behind6)):
+        here = np.flatnonzero(version == number)
+        if here.size:
+            tcp[here], total[here] = headers(data, ip[here], end[here])
+    good = np.flatnonzero((tcp > 0) & (tcp + 20 <= end))
+    rows, ip, tcp, total, version = rows[good], ip[good], tcp[good], total[good], version[good]
+    total = np.where(total > 0, total, records.start[rows] + records.original[rows] - ip)
+    header = (data[tcp + 12] >> 4).astype(np.int64) * 4
+    source, destination = _ends(data, ip, tcp, version)
+    return {
+        "frame": records.frame[rows], "time_ns": records.time_ns[rows], "key": _keys(source, destination),
+        "ip": tcp - ip, "tcp": header, "payload": np.maximum(total - (tcp - ip) - header, 0),
+        "seq": _be32(data, tcp + 4), "ack": _be32(data, tcp + 8), "flags": data[tcp + 13],
+    }  # fmt: skip
 
 
 def _behind4(data: Bytes, ip: Ints, end: Ints) -> tuple[Ints, Ints]:

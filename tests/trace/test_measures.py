@@ -207,7 +207,7 @@ def test_the_table_has_a_row_for_each_transfer() -> None:
 def test_nothing_to_measure(ready: Any) -> None:
     """A Package URI of another protocol leads nowhere that CoAP shows."""
     ready.exchange("0.03", "/5/0/1", "2.04", payload=b"http://example.com/fw", content_format=0)
-    with pytest.raises(BadInput, match="a push or a pull by CoAP is expected"):
+    with pytest.raises(BadInput, match="a push by CoAP, or a pull by CoAP or HTTP, is expected"):
         ready.capture().update().measures()
 
 
