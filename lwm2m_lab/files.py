@@ -32,8 +32,13 @@ def check_folder(path: str | os.PathLike[str]) -> None:
         raise BadInput(f"{path} cannot be written: its folder does not exist; a path in an existing folder is expected")
 
 
-def write_beside(path: str | os.PathLike[str], data: bytes) -> None:
+def write_beside(path: str | os.PathLike[str], data: bytes, *, mode: int = 0o666) -> None:
     """Write a file beside its place and move it there.
+
+    Parameters
+    ----------
+    mode : int
+        Its permissions, less what the user's mask takes away: 0o600 for what nobody else may read.
 
     Raises
     ------
@@ -41,7 +46,9 @@ def write_beside(path: str | os.PathLike[str], data: bytes) -> None:
         Where it cannot be written.
     """
     with moved_into_place(path) as beside:
-        beside.write_bytes(data)
+        beside.unlink(missing_ok=True)
+        with open(beside, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as out:
+            out.write(data)
 
 
 @contextlib.contextmanager

@@ -6,8 +6,8 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from lwm2m_lab.cli.shared import add_command, add_credentials, credentials
+from lwm2m_lab.cli.tapping import add_session_keys, check_outputs, write_outputs
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.files import check_folder
 
 if TYPE_CHECKING:
     from lwm2m_lab.live.client import Happening
@@ -47,7 +47,7 @@ def add(commands: Any) -> None:
     option("--fault", action="append", default=[], metavar="NAME", help="what it does wrong; 'list' lists the faults")
     option("--like", metavar="D4", help="one of the devices D1 to D11 of the version's truth table")
     option("--pcap", metavar="OUT", help="write what passed its socket at the end (pcapng)")
-    option("--session-keys", action="store_true", help="put the keys of its DTLS sessions into the capture")
+    add_session_keys(command)
 
 
 #: Options of the command that are options of the device where they are given.
@@ -63,8 +63,7 @@ def _run(options: argparse.Namespace) -> int:
     if "list" in options.fault:
         print("\n".join(DEVICE_FAULTS.lines()))
         return 0
-    if options.pcap:
-        check_folder(options.pcap)
+    check_outputs(options)
     device = Device(
         _device_options(options),
         server=options.server,
@@ -78,8 +77,7 @@ def _run(options: argparse.Namespace) -> int:
             print(f"{device.endpoint} at {device.address}, server {device.server}", flush=True)
             device.run_until_end()
         finally:
-            if options.pcap:
-                device.capture().save(options.pcap, session_keys=options.session_keys)
+            write_outputs(options, device.capture)
     return 0
 
 

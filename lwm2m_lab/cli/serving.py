@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
+import pathlib
 from typing import TYPE_CHECKING, Any
 
 from lwm2m_lab.cli.device import address
 from lwm2m_lab.cli.shared import add_command, add_credentials, credentials, warn
-from lwm2m_lab.files import check_folder
+from lwm2m_lab.cli.tapping import add_session_keys, check_outputs, write_outputs
+from lwm2m_lab.errors import BadInput
 
 if TYPE_CHECKING:
     from lwm2m_lab.live.campaign import Progress
@@ -22,7 +25,13 @@ def add(commands: Any) -> None:
     """The command of this module."""
     command = add_command(commands, "server", "run a server on real sockets, until Ctrl-C", _run)
     option = command.add_argument
-    option("--bind", default="127.0.0.1:5683", metavar="HOST[:PORT]", help="own address, loopback unless told")
+    option("--bind", metavar="HOST[:PORT]", help="own address, 127.0.0.1:5683 unless told")
+    option(
+        "--listen",
+        action="append",
+        metavar="URI",
+        help="coap://HOST[:PORT] or coaps://..., in place of --bind, again for more",
+    )
     option("--images", metavar="FOLDER", help="serve the files of a folder as /fw/NAME")
     option("--http", metavar="HOST[:PORT]", help="serve them over HTTP, too, at this address")
     option("--allow", action="append", metavar="NAME", help="an endpoint that may register; without it all may")
@@ -30,6 +39,7 @@ def add(commands: Any) -> None:
         "--parameter", action="append", default=[], metavar="NAME", help="of a Register, let pass beside LwM2M's own"
     )
     add_credentials(command)
+    option("--identities", metavar="FILE", help='whose endpoint is whose: {"identity": "endpoint"}, as JSON')
     option("--update-all", metavar="IMAGE", help="update all devices with this image, then end; 0 if all succeeded")
     option("--devices", type=int, default=1, metavar="N", help="wait for so many first (%(default)s)")
     option("--within", type=float, default=60.0, metavar="S", help="as long as this (%(default)s)")
@@ -42,7 +52,8 @@ def add(commands: Any) -> None:
     option("--time-limit", type=float, metavar="S", help="of a download, and of an installation (600)")
     option("--deadline", type=float, metavar="S", help="of a whole update")
     option("--fault", action="append", default=[], metavar="NAME", help="what it does wrong; 'list' lists the faults")
-    option("--pcap", metavar="OUT", help="write what passed its socket at the end (pcapng)")
+    option("--pcap", metavar="OUT", help="write what passed its sockets at the end (pcapng)")
+    add_session_keys(command)
 
 
 #: Options of the command that are options of the server where they are given.
@@ -57,15 +68,16 @@ def _run(options: argparse.Namespace) -> int:
     if "list" in options.fault:
         print("\n".join(SERVER_FAULTS.lines()))
         return 0
-    if options.pcap:
-        check_folder(options.pcap)
+    check_outputs(options)
     server = Server(
         _server_options(options),
         images=options.images,
-        bind=address(options.bind, port=5683),
+        bind=None if options.bind is None else address(options.bind, port=5683),
+        listen=options.listen,
         http=None if options.http is None else address(options.http, port=8080, name="--http"),
         endpoints=None if options.allow is None else frozenset(options.allow),
         credentials=credentials(options),
+        identities=_identities(options.identities),
         told=_tell,
         said=lambda sentence: print(sentence, flush=True),
         parameters=options.parameter,
@@ -73,14 +85,13 @@ def _run(options: argparse.Namespace) -> int:
     with server:
         try:
             web = "" if server.web_uri is None else f" and {server.web_uri}"
-            print(f"server at {server.uri}{web}", flush=True)
+            print(f"server at {' and '.join(server.uris)}{web}", flush=True)
             if options.update_all is None:
                 server.run_until_end()
                 return 0
             return _update_all(server, options)
         finally:
-            if options.pcap:
-                server.capture().save(options.pcap)
+            write_outputs(options, server.capture)
 
 
 def _update_all(server: Server, options: argparse.Namespace) -> int:
@@ -91,6 +102,20 @@ def _update_all(server: Server, options: argparse.Namespace) -> int:
     )
     print(campaign, flush=True)
     return 0 if campaign.succeeded else 1
+
+
+def _identities(file: str | None) -> dict[str, str] | None:
+    """Endpoint names by identity, from a file."""
+    if file is None:
+        return None
+    try:
+        said = json.loads(pathlib.Path(file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "it is no JSON"
+        raise BadInput(f'{file} cannot be read ({why}); {{"identity": "endpoint"}} is expected') from None
+    if not isinstance(said, dict) or not all(isinstance(one, str) and one for one in said.values()):
+        raise BadInput(f'{file} has no endpoint names by identity; {{"identity": "endpoint"}} is expected')
+    return said
 
 
 def _server_options(options: argparse.Namespace) -> ServerOptions:

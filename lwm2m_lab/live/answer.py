@@ -89,6 +89,17 @@ class Answer:
         return values.as_text(cast("values.Value", value))
 
     @property
+    def integers(self) -> tuple[int, ...] | None:
+        """The values of a resource of integers, one or several; None of a refusal, and of what cannot be read."""
+        try:
+            entries = self.entries
+        except values.Undecodable:
+            return None
+        found = (typed(one, bare=self.content_format in (None, OCTET_STREAM))[0] for one in entries)
+        numbers = [values.as_integer(values.as_text(cast("values.Value", one))) for one in found]
+        return tuple(one for one in numbers if one is not None) if self.is_success else None
+
+    @property
     def links(self) -> tuple[links.Link, ...]:
         """The links of a Discover; none of any other answer.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from lwm2m_lab.errors import BadInput
+from lwm2m_lab.live.choosing import Offers
 from lwm2m_lab.live.image import FirmwareImage
 from lwm2m_lab.live.procedure import update_device
 from lwm2m_lab.live.report import Report
@@ -68,13 +69,19 @@ class Campaign:
 
     def __str__(self) -> str:
         lines = [f"{len(self.reports)} devices: " + ", ".join(f"{n} {name}" for name, n in self.outcomes.items())]
-        return "\n".join([*lines, *(f"{one.endpoint}  {one.outcome}: {one.sentence}" for one in self.reports)])
+        return "\n".join(
+            [*lines, *(f"{one.endpoint}  {one.outcome}: {one.sentence}{_chosen(one)}" for one in self.reports)]
+        )
 
     def _repr_html_(self) -> str:
         cells = ((one.endpoint, one.outcome, f"{one.duration:.1f}", one.sentence) for one in self.reports)
         rows = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in line)}</tr>" for line in cells)
         head = "".join(f"<th>{name}</th>" for name in ("endpoint", "outcome", "seconds", "why"))
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _chosen(report: Report) -> str:
+    return f" ({report.chosen})" if report.chosen else ""
 
 
 async def run_campaign(
@@ -87,6 +94,7 @@ async def run_campaign(
     at_once: int = 10,
     uri: str | None = None,
     auto: bool = False,
+    offers: Offers | None = None,
     told: Callable[[Progress], None] = lambda _: None,
 ) -> Campaign:
     """Update many devices.
@@ -97,7 +105,7 @@ async def run_campaign(
         Who is updated; one that is not registered is waited for, as long as the options' time limit.
     at_once : int
         How many updates run at the same time.
-    uri, auto
+    uri, auto, offers
         As of `update_device`.
     told : callable
         Told when an update begins and when it has ended.
@@ -118,7 +126,7 @@ async def run_campaign(
         nonlocal done
         async with room:
             told(Progress(endpoint, None, done, len(names)))
-            report = await update_device(server, requester, endpoint, image, options, uri=uri, auto=auto)
+            report = await update_device(server, requester, endpoint, image, options, uri=uri, auto=auto, offers=offers)
             done += 1
             told(Progress(endpoint, report, done, len(names)))
             return report

@@ -167,7 +167,7 @@ class Client:
         """
         await self.server.awake(self.registration)
         message = self.requester.message(Code.GET, to=self.registration.remote, path=path, observe=0, accept=accept)
-        request = self.requester.context.request(message, handle_blockwise=False)
+        request = self.requester.request(message)
         response = await self._answered(self.requester.answer(request, message, self.answer_within))
         answer = Answer.of(response, path)
         self._keep(path, answer)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
+from lwm2m_lab.live.choosing import PULL_ONLY, Offers, choose
 from lwm2m_lab.live.delivery import Ended, Errand, deliver, execute, has_failed, persist
 from lwm2m_lab.live.handle import FIRMWARE_VERSION, PKG_VERSION, RESULT, BrokenAnswer, Client
 from lwm2m_lab.live.image import FirmwareImage
@@ -25,9 +26,6 @@ from lwm2m_lab.spec.objects import State, UpdateResult
 
 __all__ = ["Procedure", "Report", "ServerOptions", "update_device"]
 
-#: Delivery Method, ``/5/0/9``, of a device to which nothing can be pushed.
-PULL_ONLY = "0"
-
 
 async def update_device(
     server: Registrar,
@@ -38,9 +36,12 @@ async def update_device(
     *,
     uri: str | None = None,
     auto: bool = False,
+    offers: Offers | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Report:
     """Update one device: push the image, or have it pulled from `uri`; with `auto` as the device offers it (5/0/9).
+
+    With `offers` the server chooses, by 5/0/8 and 5/0/9.
 
     Returns
     -------
@@ -51,6 +52,7 @@ async def update_device(
         server, requester, endpoint, block_size=options.block_size, answer_within=options.answer_within
     )
     procedure = build(Procedure, options.faults)(Errand(client, image, options, uri, progress), auto=auto)
+    procedure.offers = offers
     try:
         async with asyncio.timeout(options.deadline):
             return await procedure.run()
@@ -69,6 +71,8 @@ class Procedure:
 
     def __init__(self, errand: Errand, *, auto: bool = False) -> None:
         self.auto = auto
+        self.offers: Offers | None = None
+        self.chosen = ""
         self.errand, self.client, self.options = errand, errand.client, errand.options
         self.strategy = self.options.decides
         # The lab's own strategy decides by the last look alone; any other may need each of them.
@@ -92,6 +96,7 @@ class Procedure:
             began=self.began,
             duration=_now() - self.began,
             attempts=self.errand.attempts,
+            chosen=self.chosen,
         )
 
     async def run(self) -> Report:
@@ -125,9 +130,21 @@ class Procedure:
         """What is there before the delivery, and how the device takes one."""
         firmware = await self.client.value(FIRMWARE_VERSION)
         delivery = await self.client.value("/5/0/9")
-        if self.auto and delivery != PULL_ONLY:
+        if self.offers is not None:
+            await self._choose(self.offers, delivery)
+        elif self.auto and delivery != PULL_ONLY:
             self.errand.uri = None
         return self._reading(await self.client.value(PKG_VERSION), firmware)
+
+    async def _choose(self, offers: Offers, delivery: str | None) -> None:
+        """Choose the delivery by what the device offers."""
+        protocols = (await self.client.read("/5/0/8")).integers
+        is_secure = self.client.registration.identity is not None
+        choice = choose(offers, delivery=delivery, protocols=protocols, is_secure=is_secure)
+        self.errand.uri, self.chosen = choice.uri, choice.why
+        # Who insists on a pull gets the device's own refusal.
+        if not choice.is_possible and (offers.may_push or choice.uri is None):
+            raise Ended("failed", f"there is no way to deliver: {choice.why}")
 
     async def _look(self, *, firmware: bool = True) -> Reading:
         """Read the versions; State and Result are known from notifications."""

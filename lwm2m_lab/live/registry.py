@@ -16,7 +16,7 @@ from lwm2m_lab.live.tree import LINK_FORMAT, Refusal
 from lwm2m_lab.spec.objects import OBJECT_VERSION_OF_LWM2M
 from lwm2m_lab.wire import links
 
-__all__ = ["Limits", "Registration", "Registry"]
+__all__ = ["Limits", "Registration", "Registry", "check_identity"]
 
 #: Seconds of a registration that says nothing of its lifetime.
 LIFETIME = 86_400
@@ -72,6 +72,8 @@ class Registration:
         Whether the device sleeps between its messages.
     heard_at : float
         Second of the Register, or of the last Update.
+    identity : str or None
+        The PSK identity of the session that registered it; None without DTLS.
     """
 
     endpoint: str
@@ -84,6 +86,7 @@ class Registration:
     binding: str = "U"
     queue_mode: bool = False
     heard_at: float = 0.0
+    identity: str | None = None
 
     @property
     def address(self) -> str:
@@ -109,6 +112,9 @@ class Registry:
     allowed : collection of str, optional
         The endpoint names that may register; others are answered 4.03. Without it every name may.
     limits : Limits
+    identities : mapping of str to str, optional
+        Whose endpoint name is whose, by PSK identity: whatever comes for it by another session, or by none, is answered
+        4.03, and so is an identity that is not named here. Without it every identity may have every name.
     told : callable
         Called with what has happened, ``"registered"``, ``"updated"``, ``"de-registered"``, ``"expired"``, and to whom.
     parameters : collection of str
@@ -124,12 +130,18 @@ class Registry:
     limits: Limits = field(default_factory=Limits)
     told: Callable[[str, Registration], None] = lambda *_: None
     parameters: Collection[str] = ()
+    identities: Mapping[str, str] | None = None
     by_endpoint: dict[str, Registration] = field(default_factory=dict)
     by_location: dict[str, Registration] = field(default_factory=dict)
     _count: int = 0
 
-    def register(self, request: aiocoap.Message, *, now: float) -> aiocoap.Message:
+    def register(self, request: aiocoap.Message, *, now: float, identity: str | None = None) -> aiocoap.Message:
         """Take a registration; a new one of the same endpoint replaces the old.
+
+        Parameters
+        ----------
+        identity : str or None
+            Of the session by which it came.
 
         Raises
         ------
@@ -144,46 +156,59 @@ class Registry:
         endpoint = said["ep"]
         if self.allowed is not None and endpoint not in self.allowed:
             raise Refusal(Code.FORBIDDEN, "this endpoint name may not register here")
+        self._check_name(endpoint, identity)
         found = self._links(request)
         self.expire(now)
         if endpoint not in self.by_endpoint and len(self.by_endpoint) >= self.limits.registrations:
             raise Refusal(Code.SERVICE_UNAVAILABLE, "no room for a further registration")
         self._count += 1
         registration = Registration(
-            endpoint, f"/rd/{self._count}", request.remote, (), lwm2m=said["lwm2m"], heard_at=now
+            endpoint, f"/rd/{self._count}", request.remote, (), lwm2m=said["lwm2m"], heard_at=now, identity=identity
         )
         self._keep(_changed(registration, said, found), "registered")
         return aiocoap.Message(code=Code.CREATED, location_path=("rd", str(self._count)))
 
-    def update(self, request: aiocoap.Message, *, now: float) -> aiocoap.Message:
+    def update(self, request: aiocoap.Message, *, now: float, identity: str | None = None) -> aiocoap.Message:
         """Take an Update: a new lifetime, binding, links, or the address that it comes from.
 
         Raises
         ------
         Refusal
-            4.00, 4.04, 4.13 or 4.15, and why.
+            4.00, 4.03, 4.04, 4.13 or 4.15, and why.
         """
         old = self._at(request, now)
+        check_identity(old, identity)
         said = _queries(request, _CHANGES.union(self.parameters))
         found = self._links(request) if request.payload else None
         self._keep(_changed(replace(old, remote=request.remote, heard_at=now), said, found), "updated")
         return aiocoap.Message(code=Code.CHANGED)
 
-    def deregister(self, request: aiocoap.Message, *, now: float) -> aiocoap.Message:
+    def deregister(self, request: aiocoap.Message, *, now: float, identity: str | None = None) -> aiocoap.Message:
         """Take leave of a device.
 
         Raises
         ------
         Refusal
-            4.04, where it was not registered.
+            4.03 for somebody else's registration; 4.04, where it was not registered.
         """
-        self._forget(self._at(request, now), "de-registered")
+        old = self._at(request, now)
+        check_identity(old, identity)
+        self._forget(old, "de-registered")
         return aiocoap.Message(code=Code.DELETED)
 
     def expire(self, now: float) -> None:
         """Forget the registrations whose lifetime is over."""
         for one in [one for one in self.by_endpoint.values() if one.has_ended(now)]:
             self._forget(one, "expired")
+
+    def _check_name(self, endpoint: str, identity: str | None) -> None:
+        """Whether an endpoint name belongs to whoever asks for it."""
+        if self.identities is None:
+            return
+        if identity is not None and self.identities.get(identity) != endpoint:
+            raise Refusal(Code.FORBIDDEN, "this endpoint name is not that of the identity of the session")
+        if identity is None and endpoint in self.identities.values():
+            raise Refusal(Code.FORBIDDEN, "this endpoint name has an identity, which registers it over DTLS")
 
     def _at(self, request: aiocoap.Message, now: float) -> Registration:
         """The registration that a path names."""
@@ -217,6 +242,18 @@ class Registry:
             return tuple(links.parse_links(request.payload))
         except links.NoLinkFormat as error:
             raise Refusal(Code.BAD_REQUEST, str(error)) from None
+
+
+def check_identity(registration: Registration, identity: str | None) -> None:
+    """Whether what came for a registration came from who made it.
+
+    Raises
+    ------
+    Refusal
+        4.03 where the session has another identity, or none.
+    """
+    if registration.identity != identity:
+        raise Refusal(Code.FORBIDDEN, "the session has another identity than the one that registered this endpoint")
 
 
 def _changed(old: Registration, said: Mapping[str, str], found: tuple[links.Link, ...] | None) -> Registration:

@@ -47,6 +47,8 @@ class Report:
         Seconds: on the clock of the loop, and from there to the report.
     attempts : int
         How often it had to try again after silence.
+    chosen : str
+        Why it was delivered so, where the server chose by what the device offers.
     """
 
     outcome: Outcome
@@ -61,3 +63,4 @@ class Report:
     began: float = field(default=0.0, repr=False)
     duration: float = field(default=0.0, repr=False)
     attempts: int = field(default=0, repr=False)
+    chosen: str = field(default="", repr=False)

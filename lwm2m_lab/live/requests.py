@@ -155,7 +155,11 @@ class Requester:
         NoAnswer, OnlyAcknowledged, UnknownHost
             As of `answer`.
         """
-        return await self.answer(self.context.request(message, handle_blockwise=False), message, answer_within)
+        return await self.answer(self.request(message), message, answer_within)
+
+    def request(self, message: aiocoap.Message) -> Any:
+        """A request on its way, as aiocoap has it."""
+        return self.context.request(message, handle_blockwise=False)
 
     async def answer(
         self, request: Any, message: aiocoap.Message, answer_within: float = EXCHANGE_LIFETIME

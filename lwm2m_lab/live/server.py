@@ -12,7 +12,7 @@ from aiocoap.numbers.codes import Code
 from aiocoap.pipe import Pipe
 
 from lwm2m_lab.live.bodies import OpenBodies
-from lwm2m_lab.live.registry import Limits, Registration, Registry
+from lwm2m_lab.live.registry import Limits, Registration, Registry, check_identity
 from lwm2m_lab.live.requests import path_of, unknown_critical
 from lwm2m_lab.live.tree import Refusal
 from lwm2m_lab.wire import values
@@ -33,6 +33,8 @@ class Registrar:
     allowed : collection of str, optional
         The endpoint names that may register; without it every name may.
     limits : Limits, optional
+    identities : mapping of str to str, optional
+        Endpoint names by PSK identity, as of `Registry`.
     told : callable, optional
         Called with what has happened to a registration, and which.
     parameters : collection of str
@@ -50,11 +52,14 @@ class Registrar:
         *,
         allowed: Collection[str] | None = None,
         limits: Limits | None = None,
+        identities: Mapping[str, str] | None = None,
         told: Callable[[str, Registration], None] = lambda *_: None,
         parameters: Collection[str] = (),
     ) -> None:
         self.limits, self._told = limits or Limits(), told
-        self.registry = Registry(allowed, self.limits, self._happened, parameters)
+        self.registry = Registry(allowed, self.limits, self._happened, parameters, identities)
+        #: The identity of the session by which something came from an address of aiocoap's; None without DTLS.
+        self.identity_of: Callable[[Any], str | None] = lambda _: None
         self.bodies = OpenBodies(limit=self.limits.body, most=self.limits.open_bodies)
         #: Called with a registration and the values that a device sent unasked.
         self.on_send: Callable[[Registration, list[values.Entry]], None] = lambda *_: None
@@ -126,15 +131,15 @@ class Registrar:
 
     def _operation(self, request: aiocoap.Message) -> Callable[[aiocoap.Message], aiocoap.Message]:
         """What a request asks for; said before its body has come, so that nobody's body is kept for nothing."""
-        path, code = path_of(request), request.code
+        path, code, identity = path_of(request), request.code, self.identity_of(request.remote)
         if path == "/rd" and code == Code.POST:
-            return lambda body: self.registry.register(body, now=_now())
+            return lambda body: self.registry.register(body, now=_now(), identity=identity)
         if path == "/dp" and code == Code.POST:
             return self._take_sent
         if path in self.registry.by_location and code == Code.POST:
-            return lambda body: self.registry.update(body, now=_now())
+            return lambda body: self.registry.update(body, now=_now(), identity=identity)
         if path in self.registry.by_location and code == Code.DELETE:
-            return lambda body: self.registry.deregister(body, now=_now())
+            return lambda body: self.registry.deregister(body, now=_now(), identity=identity)
         if path in ("/rd", "/dp") or path in self.registry.by_location:
             raise Refusal(Code.METHOD_NOT_ALLOWED, "POST is expected; DELETE ends a registration")
         raise Refusal(Code.NOT_FOUND, "/rd, a registration beneath it and /dp are here")
@@ -144,6 +149,7 @@ class Registrar:
         sender = next((one for one in self.registrations.values() if one.remote == request.remote), None)
         if sender is None:
             raise Refusal(Code.NOT_FOUND, "nobody is registered from this address")
+        check_identity(sender, self.identity_of(request.remote))
         try:
             entries = values.decode(request.payload, content_format=request.opt.content_format, path="/")
         except values.Undecodable as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Literal, TypeVar
 
@@ -15,18 +15,20 @@ from lwm2m_lab.errors import BadInput, LabError
 from lwm2m_lab.live.background import Background, Ready
 from lwm2m_lab.live.blocking import Handle
 from lwm2m_lab.live.campaign import Campaign, Progress, run_campaign
+from lwm2m_lab.live.choosing import Offers
 from lwm2m_lab.live.credentials import Credentials
 from lwm2m_lab.live.endpoint import Endpoint
 from lwm2m_lab.live.folder import ImageFolder
 from lwm2m_lab.live.handle import Client
 from lwm2m_lab.live.image import FirmwareImage, ImageSource, image_from
+from lwm2m_lab.live.listening import Listening, lines_of
 from lwm2m_lab.live.network import Address, LoopbackNetwork
 from lwm2m_lab.live.registry import Limits, Registration
 from lwm2m_lab.live.report import Report
 from lwm2m_lab.live.repository import Repository
-from lwm2m_lab.live.requests import Requester, Timers, cancel, path_of
+from lwm2m_lab.live.requests import Timers, cancel, path_of
 from lwm2m_lab.live.run import capture_of
-from lwm2m_lab.live.secure import Sessions, need_dtls
+from lwm2m_lab.live.secure import need_dtls
 from lwm2m_lab.live.server import Registrar
 from lwm2m_lab.live.server_faults import build
 from lwm2m_lab.live.server_options import ServerOptions
@@ -73,14 +75,18 @@ class Server:
         How it updates.
     images : path or mapping of path to bytes, optional
         What its repository serves: a folder, each file under ``/fw/NAME``, or ``{"/fw/a.bin": b"..."}``.
-    bind : (str, int)
-        Own address and port. Loopback unless told; port 0 takes a free one.
+    bind : (str, int), optional
+        Own address and port, ``("127.0.0.1", 5683)`` unless told; port 0 takes a free one.
+    listen : sequence of str, optional
+        In place of `bind`: several sockets at once, ``["coap://127.0.0.1", "coaps://127.0.0.1"]``, with one registry.
     http : (str, int), optional
         Where the repository is served over HTTP, too.
     endpoints : collection of str, optional
         Who may register; others are answered 4.03. Without it everybody may.
     credentials : Credentials, optional
-        The devices' keys: the socket speaks ``coaps`` then, and nothing else.
+        The devices' keys: the socket of `bind` speaks ``coaps`` then, and nothing else.
+    identities : mapping of str to str, optional
+        Endpoint names by PSK identity; whoever asks for one by another identity is answered 4.03.
     timers : Timers, optional
         Transmission parameters of its requests.
     limits : Limits, optional
@@ -112,10 +118,12 @@ class Server:
         options: ServerOptions | None = None,
         *,
         images: str | os.PathLike[str] | Mapping[str, bytes] | None = None,
-        bind: Address = ("127.0.0.1", 5683),
+        bind: Address | None = None,
+        listen: Sequence[str] | None = None,
         http: Address | None = None,
         endpoints: Collection[str] | None = None,
         credentials: Credentials | None = None,
+        identities: Mapping[str, str] | None = None,
         timers: Timers | None = None,
         limits: Limits | None = None,
         told: Callable[[str, Registration], None] = lambda *_: None,
@@ -126,15 +134,22 @@ class Server:
             need_dtls()
         self.options, self._timers, self._told, self._said = options or PATIENT, timers or Timers(), told, said
         self.files = ImageFolder(images) if isinstance(images, str | os.PathLike) else images or {}
-        self._bind, self._http, self._credentials = bind, http, credentials
+        self._http, self._credentials = http, credentials
+        if bind is not None and listen is not None:
+            raise BadInput("both bind and listen are given; one of them is expected")
+        if listen is None:
+            host, port = bind or ("127.0.0.1", 5683)
+            scheme = "coap" if credentials is None else "coaps"
+            listen = [f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"]
+        new_endpoint = build(Endpoint, self.options.faults)
+        self._lines = lines_of(listen, credentials=credentials, new_endpoint=new_endpoint)
         self._registrar = build(Registrar, self.options.faults)(
-            allowed=endpoints, limits=limits, told=self._heard, parameters=parameters
+            allowed=endpoints, limits=limits, identities=identities, told=self._heard, parameters=parameters
         )
         self._repository = build(Repository, self.options.faults)(self.files, block_size=self.options.block_size)
         self._network = LoopbackNetwork(most=MOST_SIGHTINGS)
         self._life = Background("server", self._network.new_loop)
-        self._endpoint = build(Endpoint, self.options.faults)()
-        self._web: WebRepository | None = None
+        self._webs: list[WebRepository] = []
 
     # ---------------------------------------------------------------- its life
 
@@ -149,7 +164,7 @@ class Server:
         self._life.start(self._live)
         try:
             if self._http is not None:
-                self._web = WebRepository(self.files, bind=self._http)
+                self._webs.append(WebRepository(self.files, bind=self._http))
         except BaseException:  # no thread is left behind
             self.stop()
             raise
@@ -157,9 +172,8 @@ class Server:
 
     def stop(self) -> None:
         """End; does nothing after an end."""
-        if self._web is not None:
-            self._web.close()
-            self._web = None
+        while self._webs:
+            self._webs.pop().close()
         self._life.stop()
 
     def run_until_end(self) -> None:
@@ -180,19 +194,22 @@ class Server:
         self.stop()
 
     async def _live(self, ready: Ready) -> None:
-        sessions = None if self._credentials is None else Sessions(self._credentials, opens=False, told=self._said)
         site = Site(self._registrar, self._repository)
-        context = await self._network.context(
-            site, side="server", bind=self._bind, endpoint=self._endpoint, sessions=sessions
-        )
-        self._requester = Requester(context, self._timers, "coap" if sessions is None else "coaps")
-        looking = asyncio.ensure_future(self._look_for_ends())
-        ready.set_result(None)
-        try:
-            await self._life.end.wait()
-        finally:
-            await cancel(looking)
-            await context.shutdown()
+        async with Listening.opened(
+            self._lines,
+            site,
+            network=self._network,
+            timers=self._timers,
+            credentials=self._credentials,
+            said=self._said,
+        ) as self._requester:
+            self._registrar.identity_of = self._requester.identity_of
+            looking = asyncio.ensure_future(self._look_for_ends())
+            ready.set_result(None)
+            try:
+                await self._life.end.wait()
+            finally:
+                await cancel(looking)
 
     async def _look_for_ends(self) -> None:
         """Say of registrations that their lifetime is over, though nobody asks."""
@@ -204,19 +221,23 @@ class Server:
 
     @property
     def address(self) -> str:
-        """Where it answers, ``127.0.0.1:5683``."""
-        host, port = self._endpoint.address
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        """Where it answers, ``127.0.0.1:5683``; the first of several places."""
+        return self._lines[0].address
 
     @property
     def uri(self) -> str:
         """What a device is given, ``coap://127.0.0.1:5683``."""
-        return f"{'coap' if self._credentials is None else 'coaps'}://{self.address}"
+        return self.uris[0]
+
+    @property
+    def uris(self) -> tuple[str, ...]:
+        """One for each socket."""
+        return tuple(one.uri for one in self._lines)
 
     @property
     def web_uri(self) -> str | None:
         """Where the repository is over HTTP; None where it is not."""
-        return None if self._web is None else self._web.uri
+        return next((one.uri for one in self._webs if one.uri.startswith("http:")), None)
 
     @property
     def registrations(self) -> tuple[Registration, ...]:
@@ -282,7 +303,8 @@ class Server:
         ----------
         image : FirmwareImage, bytes or path
         delivery : {"auto", "push", "pull"}
-            ``"auto"`` pushes, unless the device offers to pull only.
+            ``"auto"`` has it pulled by a scheme that the device lists in ``/5/0/8`` and the repository serves, and
+            pushes where there is none, or the device takes pushes alone (``/5/0/9``); the report says why.
         uri : str, optional
             Package URI of a pull, if not the one of this server's repository.
 
@@ -329,11 +351,14 @@ class Server:
             raise BadInput(f"delivery is {delivery!r}; 'auto', 'push' or 'pull' is expected")
         package = image_from(image)
         names = [one.endpoint for one in self.registrations] if endpoints is None else list(endpoints)
-        source = None if delivery == "push" else uri or self._uri_of(package)
-        if delivery == "pull" and source is None:
+        offered = () if delivery == "push" else (uri,) if uri else self._uris_of(package)
+        if delivery == "pull" and not offered:
             raise BadInput("the repository does not have this image; one of its files, or a uri, is expected")
-        if source is not None and len(source.encode()) > LONGEST_URI:
-            raise BadInput(f"the Package URI has {len(source.encode())} bytes; 1 to {LONGEST_URI} are expected")
+        longest = max((len(one.encode()) for one in offered), default=0)
+        if longest > LONGEST_URI:
+            raise BadInput(f"the Package URI has {longest} bytes; 1 to {LONGEST_URI} are expected")
+        # A URI that the caller insists on is written, whatever the device lists.
+        insists = delivery == "push" or (delivery == "pull" and uri is not None)
         return self._life.within(
             lambda: run_campaign(
                 self._registrar,
@@ -342,15 +367,17 @@ class Server:
                 package,
                 self.options,
                 at_once=at_once,
-                uri=source,
-                auto=delivery == "auto",
+                uri=uri if insists else None,
+                offers=None if insists else Offers(offered, may_push=delivery == "auto"),
                 told=told,
             )
         )
 
-    def _uri_of(self, package: FirmwareImage) -> str | None:
-        """Where the repository has an image."""
-        return next((f"{self.uri}{path}" for path, body in self.files.items() if body == package.data), None)
+    def _uris_of(self, package: FirmwareImage) -> tuple[str, ...]:
+        """Where the repository has an image, over everything that serves it."""
+        path = next((path for path, body in self.files.items() if body == package.data), None)
+        roots = [*self.uris, *(one.uri for one in self._webs)]
+        return () if path is None else tuple(f"{root}{path}" for root in roots)
 
     def capture(self) -> Capture:
         """What has passed the server's socket so far, DTLS opened with its keys; the tap needs no privilege."""

@@ -50,20 +50,20 @@ def test_a_campaign(server: lab.Server) -> None:
     options = (
         lab.DeviceOptions(endpoint="a", **QUICK),
         lab.DeviceOptions(endpoint="b", delivery=0, **QUICK),
-        lab.DeviceOptions(endpoint="c", install_fails=True, **QUICK),
+        lab.DeviceOptions(endpoint="c", delivery=1, install_fails=True, **QUICK),
     )
     with ExitStack() as stack:
         by_name = dict(zip("abc", devices(stack, server, *options), strict=True))
         campaign = server.campaign(IMAGE, at_once=2, told=lambda one: told.append(f"{one.endpoint} {one.done}"))
         assert {one.endpoint: (one.outcome, one.delivery) for one in campaign.reports} == {
-            "a": ("succeeded", "push"), "b": ("succeeded", "pull"), "c": ("failed", "push")}  # fmt: skip
+            "a": ("succeeded", "pull"), "b": ("succeeded", "pull"), "c": ("failed", "push")}  # fmt: skip
         assert campaign.outcomes == {"failed": 1, "succeeded": 2}
         assert [by_name[name].firmware_version for name in "abc"] == ["2.1.0", "2.1.0", "1.0.0"]
         assert "c  failed: the installation ended with Update Result 8" in str(campaign)
         assert "<td>succeeded</td>" in campaign._repr_html_()
     assert len(told) == 6
     updates = server.capture().updates
-    assert sorted(updates["delivery"]) == ["pull", "push", "push"]
+    assert sorted(updates["delivery"]) == ["pull", "pull", "push"]
     assert set(updates["image_sha256"]) == {IMAGE.sha256}
 
 

@@ -295,7 +295,7 @@ class Station:
             When the device does not answer.
         """
         message = self.requester.message(Code.GET, to=self.registration.remote, path=path, observe=0)
-        request = self.requester.context.request(message, handle_blockwise=False)
+        request = self.requester.request(message)
         try:
             response = await asyncio.wait_for(request.response, self.silence)
         except (aiocoap.error.Error, TimeoutError) as error:
