@@ -27,6 +27,7 @@ def add(commands: Any) -> None:
         help="the LwM2M server (%(default)s), or coaps://HOST",
     )
     add_credentials(command)
+    option("--ca", metavar="FILE", help="who vouches for a server of https: certificates in PEM")
     option("--endpoint", metavar="NAME", help="endpoint name (urn:dev:lab-1)")
     option("--bind", default="127.0.0.1", metavar="HOST[:PORT]", help="own address, loopback unless told (%(default)s)")
     option("--state", metavar="FILE", help="keep state, result and package here, over reboots and kills")
@@ -69,6 +70,7 @@ def _run(options: argparse.Namespace) -> int:
         server=options.server,
         bind=address(options.bind),
         credentials=credentials(options),
+        ca=options.ca,
         state=options.state,
         told=_tell,
     )

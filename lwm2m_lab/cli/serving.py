@@ -34,6 +34,8 @@ def add(commands: Any) -> None:
     )
     option("--images", metavar="FOLDER", help="serve the files of a folder as /fw/NAME")
     option("--http", metavar="HOST[:PORT]", help="serve them over HTTP, too, at this address")
+    option("--https", metavar="HOST[:PORT]", help="serve them over HTTPS, too, at this address")
+    option("--certificate", metavar="FILE", help="of HTTPS, with its private key: PEM, mode 600")
     option("--allow", action="append", metavar="NAME", help="an endpoint that may register; without it all may")
     option(
         "--parameter", action="append", default=[], metavar="NAME", help="of a Register, let pass beside LwM2M's own"
@@ -75,6 +77,8 @@ def _run(options: argparse.Namespace) -> int:
         bind=None if options.bind is None else address(options.bind, port=5683),
         listen=options.listen,
         http=None if options.http is None else address(options.http, port=8080, name="--http"),
+        https=None if options.https is None else address(options.https, port=8443, name="--https"),
+        certificate=options.certificate,
         endpoints=None if options.allow is None else frozenset(options.allow),
         credentials=credentials(options),
         identities=_identities(options.identities),
@@ -84,8 +88,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     with server:
         try:
-            web = "" if server.web_uri is None else f" and {server.web_uri}"
-            print(f"server at {' and '.join(server.uris)}{web}", flush=True)
+            print(f"server at {' and '.join((*server.uris, *server.web_uris))}", flush=True)
             if options.update_all is None:
                 server.run_until_end()
                 return 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import ssl
 import urllib.parse
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -21,7 +22,7 @@ from aiocoap.pipe import Pipe
 
 from lwm2m_lab.live import faults
 from lwm2m_lab.live.attributes import Attributes, AttributeStore
-from lwm2m_lab.live.blockwise import BodyReceiver, in_blocks, szx_of
+from lwm2m_lab.live.blockwise import BodyReceiver, Partial, in_blocks, szx_of
 from lwm2m_lab.live.credentials import Credentials
 from lwm2m_lab.live.endpoint import Endpoint
 from lwm2m_lab.live.flash import Flash, StateFile
@@ -99,6 +100,8 @@ class LwM2MClient:
         Of the device's own requests and notifications.
     credentials : Credentials, optional
         Who the device is to DTLS; needed for a server under ``coaps://`` and for Package URIs of that kind.
+    trusted : ssl.SSLContext, optional
+        Who may vouch for a server of HTTPS.
     store : StateFile, optional
         Where state, result and package outlive the process.
     new_ports : bool
@@ -118,6 +121,7 @@ class LwM2MClient:
         bind: Address,
         timers: Timers,
         credentials: Credentials | None = None,
+        trusted: ssl.SSLContext | None = None,
         store: StateFile | None = None,
         new_ports: bool = True,
         told: Callable[[Happening], None] = lambda _: None,
@@ -126,7 +130,7 @@ class LwM2MClient:
         # The client itself is one of the parts that a fault may change.
         self.__class__ = faults.build(type(self), options.faults)
         self.options, self.network, self.server, self.timers = options, network, server, timers
-        self.reach = Reach(network, bind[0], timers, credentials, told=self._happened)
+        self.reach = Reach(network, bind[0], timers, credentials, told=self._happened, trusted=trusted)
         self.store = store
         self.flash, self._had_state = store.load(options) if store else (Flash.new(options), False)
         self.truth: collections.deque[Happening] = collections.deque(maxlen=MOST_HAPPENINGS)
@@ -298,6 +302,10 @@ class LwM2MClient:
     def requester(self, scheme: str, own: Requester) -> AbstractAsyncContextManager[Requester]:
         """Who sends requests to URIs of a scheme of CoAP."""
         return self.reach.requester(scheme, own)
+
+    async def fetch_by_http(self, uri: str, *, limit: int, partial: Partial) -> bytes:
+        """The body of a URI of HTTP or HTTPS."""
+        return await self.reach.fetch_by_http(uri, limit=limit, partial=partial)
 
     def server_is_local(self) -> bool:
         """Whether the server's host is this machine, or in a network that only its members reach."""

@@ -11,6 +11,7 @@ from types import TracebackType
 
 from lwm2m_lab.errors import BadInput, LabError
 from lwm2m_lab.live.background import Background, Ready
+from lwm2m_lab.live.certificate import trusting_context
 from lwm2m_lab.live.client import Happening, LwM2MClient
 from lwm2m_lab.live.credentials import VARIABLE, Credentials
 from lwm2m_lab.live.flash import StateFile
@@ -43,6 +44,8 @@ class Device:
         Own address and port. Loopback unless told; port 0 takes a free one, and another one after each reboot.
     credentials : Credentials, optional
         Who the device is to DTLS, for ``coaps``; without it what the environment says (``LWM2M_LAB_PSK``).
+    ca : path, optional
+        Certificates in PEM: who vouches for a server of HTTPS, and nobody else; without it whoever the system trusts.
     state : path, optional
         A file in which state, result and package outlive the process.
     timers : Timers, optional
@@ -69,6 +72,7 @@ class Device:
         server: str = "coap://127.0.0.1:5683",
         bind: Address = ("127.0.0.1", 0),
         credentials: Credentials | None = None,
+        ca: str | os.PathLike[str] | None = None,
         state: str | os.PathLike[str] | None = None,
         timers: Timers | None = None,
         told: Callable[[Happening], None] = lambda _: None,
@@ -85,6 +89,7 @@ class Device:
             bind=bind,
             timers=timers or Timers(),
             credentials=self._credentials,
+            trusted=None if ca is None else trusting_context(ca),
             store=store,
             told=self._heard,
             # node-coap keeps nothing of an answer with number 0, which RFC 7641 permits.

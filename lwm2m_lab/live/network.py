@@ -26,7 +26,7 @@ from lwm2m_lab.live.clock import SimulatedLoop
 from lwm2m_lab.live.endpoint import Endpoint, OuterTransport
 from lwm2m_lab.live.link import Link, Path
 from lwm2m_lab.live.secure import Sessions
-from lwm2m_lab.live.tcptap import Segment, TcpTap
+from lwm2m_lab.live.tcptap import See, Segment, TcpTap
 
 __all__ = ["LoopbackNetwork", "Network", "Side", "Sighting", "SimulatedNetwork"]
 
@@ -95,13 +95,13 @@ class Network(Protocol):
         endpoint: Endpoint | None = None,
         sessions: Sessions | None = None,
     ) -> aiocoap.Context:
-        """An aiocoap context on one socket for both directions, with an endpoint of the lab's before it.
-
-        With `sessions` all that passes the socket is DTLS.
-        """
+        """An aiocoap context on one socket for both directions, behind an endpoint of the lab's; DTLS by `sessions`."""
 
     def clock(self) -> float:
         """Seconds since the epoch."""
+
+    def see_segments(self, side: Side) -> See | None:
+        """Whom to tell of the segments of TCP on a side; None where there is no TCP."""
 
 
 async def _context(
@@ -235,6 +235,9 @@ class SimulatedNetwork:
         """Simulated seconds since the epoch."""
         return SIMULATED_EPOCH_NS / 1e9 + self.loop.time()
 
+    def see_segments(self, side: Side) -> See | None:
+        """There is no TCP."""
+
     def open(
         self, protocol: asyncio.DatagramProtocol, address: Address
     ) -> tuple[_SimulatedTransport, asyncio.DatagramProtocol]:
@@ -355,7 +358,7 @@ class _TappedLoop(asyncio.SelectorEventLoop):
     async def create_connection(self, protocol_factory: Any, *where: Any, **options: Any) -> Any:
         """Open a real TCP connection whose bytes are also noted; on this side only devices do."""
         inner = protocol_factory()
-        see = functools.partial(self.network.see, "device")
+        see = self.network.see_segments("device")
         transport, _ = await super().create_connection(lambda: TcpTap(inner, see), *where, **options)
         return transport, inner
 
@@ -400,6 +403,10 @@ class LoopbackNetwork:
                 f"UDP port {bind[1]} of {bind[0]} cannot be opened ({error.strerror or error}); "
                 "a free port of an address of this machine is expected"
             ) from None
+
+    def see_segments(self, side: Side) -> See:
+        """Whom to tell of the segments of TCP on a side."""
+        return functools.partial(self.see, side)
 
     def see(
         self, side: Side, source: Address, destination: Address, payload: bytes, segment: Segment | None = None

@@ -15,6 +15,7 @@ from aiocoap.numbers.codes import Code
 
 from lwm2m_lab.errors import IllegalEvent
 from lwm2m_lab.live import blockwise, tree
+from lwm2m_lab.live.blockwise import Partial
 from lwm2m_lab.live.flash import Flash
 from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.requests import Requester, text_of
@@ -64,6 +65,9 @@ class Host(Protocol):
 
     def requester(self, scheme: str, own: Requester) -> AbstractAsyncContextManager[Requester]:
         """Who sends requests to URIs of a scheme of CoAP."""
+
+    async def fetch_by_http(self, uri: str, *, limit: int, partial: Partial) -> bytes:
+        """The body of a URI of HTTP or HTTPS: `lwm2m_lab.live.web.fetch_by_http`."""
 
     def server_is_local(self) -> bool:
         """Whether the server lives in a network that only its members reach."""

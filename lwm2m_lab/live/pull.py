@@ -12,7 +12,7 @@ from lwm2m_lab.live import blockwise
 from lwm2m_lab.live.push import Push
 from lwm2m_lab.live.requests import COAPS_PORT, NoAnswer, UnknownHost
 from lwm2m_lab.live.tree import Refusal
-from lwm2m_lab.live.web import NotServed, fetch_by_http
+from lwm2m_lab.live.web import NotServed
 from lwm2m_lab.spec.firmware import Event
 from lwm2m_lab.spec.objects import State
 
@@ -111,7 +111,7 @@ class Pull(Push):
         assert self.requester is not None
         scheme = uri.partition(":")[0].lower()
         if scheme in ("http", "https"):
-            return await fetch_by_http(uri, limit=self.receiver.limit, partial=partial)
+            return await self.host.fetch_by_http(uri, limit=self.receiver.limit, partial=partial)
         async with self.host.requester(scheme, self.requester) as requester:
             fetched = await blockwise.fetch_blocks(
                 requester,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import aiocoap
 
+from lwm2m_lab.live.blockwise import Partial
 from lwm2m_lab.live.credentials import Credentials
 from lwm2m_lab.live.network import LOGGER, Network
 from lwm2m_lab.live.requests import Requester, Timers
 from lwm2m_lab.live.secure import HANDSHAKE_WITHIN, Sessions, has_dtls
+from lwm2m_lab.live.web import fetch_by_http
 
 __all__ = ["Reach"]
 
@@ -33,6 +36,8 @@ class Reach:
         Who the device is to DTLS.
     told : callable
         What sessions say of themselves.
+    trusted : ssl.SSLContext, optional
+        Who may vouch for a server of HTTPS.
     """
 
     network: Network
@@ -40,6 +45,13 @@ class Reach:
     timers: Timers
     credentials: Credentials | None = None
     told: Callable[[str], None] = lambda _: None
+    trusted: ssl.SSLContext | None = None
+
+    async def fetch_by_http(self, uri: str, *, limit: int, partial: Partial) -> bytes:
+        """The body of a URI of HTTP or HTTPS, the connection tapped: `lwm2m_lab.live.web.fetch_by_http`."""
+        return await fetch_by_http(
+            uri, limit=limit, partial=partial, trusted=self.trusted, see=self.network.see_segments("device")
+        )
 
     @property
     def schemes(self) -> tuple[str, ...]:

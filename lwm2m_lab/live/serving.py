@@ -15,6 +15,7 @@ from lwm2m_lab.errors import BadInput, LabError
 from lwm2m_lab.live.background import Background, Ready
 from lwm2m_lab.live.blocking import Handle
 from lwm2m_lab.live.campaign import Campaign, Progress, run_campaign
+from lwm2m_lab.live.certificate import serving_context
 from lwm2m_lab.live.choosing import Offers
 from lwm2m_lab.live.credentials import Credentials
 from lwm2m_lab.live.endpoint import Endpoint
@@ -81,6 +82,10 @@ class Server:
         In place of `bind`: several sockets at once, ``["coap://127.0.0.1", "coaps://127.0.0.1"]``, with one registry.
     http : (str, int), optional
         Where the repository is served over HTTP, too.
+    https : (str, int), optional
+        Where it is served over HTTPS; with `certificate`.
+    certificate : path, optional
+        The certificate of HTTPS and its private key, in one file in PEM of mode 600.
     endpoints : collection of str, optional
         Who may register; others are answered 4.03. Without it everybody may.
     credentials : Credentials, optional
@@ -121,6 +126,8 @@ class Server:
         bind: Address | None = None,
         listen: Sequence[str] | None = None,
         http: Address | None = None,
+        https: Address | None = None,
+        certificate: str | os.PathLike[str] | None = None,
         endpoints: Collection[str] | None = None,
         credentials: Credentials | None = None,
         identities: Mapping[str, str] | None = None,
@@ -134,7 +141,10 @@ class Server:
             need_dtls()
         self.options, self._timers, self._told, self._said = options or PATIENT, timers or Timers(), told, said
         self.files = ImageFolder(images) if isinstance(images, str | os.PathLike) else images or {}
-        self._http, self._credentials = http, credentials
+        self._http, self._https, self._credentials = http, https, credentials
+        if https is not None and certificate is None:
+            raise BadInput("https needs a certificate; a file in PEM, of mode 600, with its private key is expected")
+        self._certificate = None if certificate is None else serving_context(certificate)
         if bind is not None and listen is not None:
             raise BadInput("both bind and listen are given; one of them is expected")
         if listen is None:
@@ -164,7 +174,10 @@ class Server:
         self._life.start(self._live)
         try:
             if self._http is not None:
-                self._webs.append(WebRepository(self.files, bind=self._http))
+                see = self._network.see_segments("server")
+                self._webs.append(WebRepository(self.files, bind=self._http, see=see))
+            if self._https is not None:
+                self._webs.append(WebRepository(self.files, bind=self._https, certificate=self._certificate))
         except BaseException:  # no thread is left behind
             self.stop()
             raise
@@ -238,6 +251,11 @@ class Server:
     def web_uri(self) -> str | None:
         """Where the repository is over HTTP; None where it is not."""
         return next((one.uri for one in self._webs if one.uri.startswith("http:")), None)
+
+    @property
+    def web_uris(self) -> tuple[str, ...]:
+        """Where the repository is over HTTP and HTTPS."""
+        return tuple(one.uri for one in self._webs)
 
     @property
     def registrations(self) -> tuple[Registration, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Segment", "TcpTap"]
+__all__ = ["Conversation", "See", "Segment", "TcpTap"]
 
 FIN, SYN, PUSH, ACK = 1, 2, 8, 16
 #: Bytes of a segment, as on an Ethernet.
@@ -36,44 +36,40 @@ class Segment:
     flags: int
 
 
-class TcpTap(asyncio.Protocol):
-    """Stands before the protocol of one connection, ours being the client."""
+#: Told source, destination, bytes and header of a segment.
+See = Callable[[Address, Address, bytes, Segment], None]
 
-    def __init__(self, inner: Any, see: Callable[[Address, Address, bytes, Segment], None]) -> None:
-        self.inner, self._see = inner, see
+
+class Conversation:
+    """One connection, written down as segments.
+
+    Parameters
+    ----------
+    ours, theirs : (str, int)
+        Addresses of the side that writes it down, and of the other one.
+    see : callable
+        Told source, destination, bytes and header of each segment.
+    """
+
+    def __init__(self, ours: Address, theirs: Address, see: See) -> None:
+        self._ours, self._theirs, self._see = ours, theirs, see
         #: Bytes said by us and by the peer, the SYN included.
         self._said = {True: 0, False: 0}
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._ours: Address = transport.get_extra_info("sockname")[:2]
-        self._theirs: Address = transport.get_extra_info("peername")[:2]
-        self._note(True, b"", SYN)
-        self._note(False, b"", SYN | ACK)
-        self._note(True, b"", ACK)
-        self.inner.connection_made(_Written(transport, self))
-
-    def data_received(self, data: bytes) -> None:
-        self.note(False, data)
-        self.inner.data_received(data)
-
-    def eof_received(self) -> bool | None:
-        self._note(False, b"", FIN | ACK)
-        return bool(self.inner.eof_received())
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._note(True, b"", FIN | ACK)
-        self.inner.connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        self.inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        self.inner.resume_writing()
+    def opened(self, *, by_us: bool) -> None:
+        """SYN, SYN and ACK, ACK."""
+        self._note(by_us, b"", SYN)
+        self._note(not by_us, b"", SYN | ACK)
+        self._note(by_us, b"", ACK)
 
     def note(self, is_ours: bool, data: bytes) -> None:
-        """Write down what one side said, in segments."""
+        """What one side said, in segments."""
         for at in range(0, len(data), MOST):
             self._note(is_ours, data[at : at + MOST], PUSH | ACK)
+
+    def ended(self, is_ours: bool) -> None:
+        """One side says no more."""
+        self._note(is_ours, b"", FIN | ACK)
 
     def _note(self, is_ours: bool, data: bytes, flags: int) -> None:
         ends = (self._ours, self._theirs) if is_ours else (self._theirs, self._ours)
@@ -82,14 +78,45 @@ class TcpTap(asyncio.Protocol):
         self._said[is_ours] += len(data) + bool(flags & (SYN | FIN))
 
 
+class TcpTap(asyncio.Protocol):
+    """Stands before the protocol of one connection, ours being the client."""
+
+    def __init__(self, inner: Any, see: See) -> None:
+        self.inner, self._see = inner, see
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        ours, theirs = (transport.get_extra_info(name)[:2] for name in ("sockname", "peername"))
+        self.talk = Conversation(ours, theirs, self._see)
+        self.talk.opened(by_us=True)
+        self.inner.connection_made(_Written(transport, self.talk))
+
+    def data_received(self, data: bytes) -> None:
+        self.talk.note(False, data)
+        self.inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        self.talk.ended(False)
+        return bool(self.inner.eof_received())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.talk.ended(True)
+        self.inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self.inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self.inner.resume_writing()
+
+
 class _Written:
     """The transport that the protocol sees; what it writes is noted."""
 
-    def __init__(self, real: Any, tap: TcpTap) -> None:
-        self._real, self._tap = real, tap
+    def __init__(self, real: Any, talk: Conversation) -> None:
+        self._real, self._talk = real, talk
 
     def write(self, data: bytes) -> None:
-        self._tap.note(True, bytes(data))
+        self._talk.note(True, bytes(data))
         self._real.write(data)
 
     def __getattr__(self, name: str) -> Any:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import http.client
 import socket
+import ssl
 import threading
 import urllib.error
 import urllib.request
+from typing import Any
 
 from lwm2m_lab.live.blockwise import Partial
 from lwm2m_lab.live.requests import NoAnswer, UnknownHost
+from lwm2m_lab.live.tcptap import See
+from lwm2m_lab.live.webtap import SecureConnection, TappedConnection
 
 __all__ = ["NotServed", "fetch_by_http"]
 
@@ -23,21 +28,56 @@ class NotServed(Exception):
     """The server has nothing under this URI, or sends elsewhere; a device does not follow."""
 
 
-def _opener() -> urllib.request.OpenerDirector:
+class _Plain(urllib.request.HTTPHandler):
+    """HTTP, over connections that are tapped."""
+
+    def __init__(self, see: See | None) -> None:
+        super().__init__()
+        self._connection = functools.partial(TappedConnection, see=see)
+
+    def http_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(self._connection, req)
+
+
+class _Secure(urllib.request.HTTPSHandler):
+    """HTTPS likewise, from servers that somebody trusted vouches for."""
+
+    def __init__(self, see: See | None, trusted: ssl.SSLContext) -> None:
+        super().__init__()
+        self._connection = functools.partial(SecureConnection, see=see, trusted=trusted)
+
+    def https_open(self, req: urllib.request.Request) -> Any:
+        return self.do_open(self._connection, req)
+
+
+def _opener(see: See | None, trusted: ssl.SSLContext) -> urllib.request.OpenerDirector:
     """HTTP and HTTPS alone: no files, no proxy of the environment, no redirection to a host that was not written."""
     opener = urllib.request.OpenerDirector()
     for handler in (
-        urllib.request.HTTPHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.HTTPDefaultErrorHandler,
+        _Plain(see),
+        _Secure(see, trusted),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.HTTPDefaultErrorHandler(),
     ):
-        opener.add_handler(handler())
+        opener.add_handler(handler)
     return opener
 
 
-async def fetch_by_http(uri: str, *, limit: int, partial: Partial) -> bytes:
+async def fetch_by_http(
+    uri: str, *, limit: int, partial: Partial, trusted: ssl.SSLContext | None = None, see: See | None = None
+) -> bytes:
     """The body of a URI, or the rest of it; what has come by the time of an error is in `partial`.
+
+    Parameters
+    ----------
+    uri : str
+    limit : int
+        Bytes of the largest body.
+    partial : Partial
+    trusted : ssl.SSLContext, optional
+        Who may vouch for a server of HTTPS; without it whoever this system trusts.
+    see : callable, optional
+        Told of the segments of the connection.
 
     Raises
     ------
@@ -50,21 +90,24 @@ async def fetch_by_http(uri: str, *, limit: int, partial: Partial) -> bytes:
     """
     given_up = threading.Event()
     try:
-        await asyncio.get_running_loop().run_in_executor(None, _get, uri, limit, partial, given_up)
+        opener = _opener(see, trusted or ssl.create_default_context())
+        await asyncio.get_running_loop().run_in_executor(None, _get, opener, uri, limit, partial, given_up)
     finally:
         # The thread looks at it between two pieces: nobody waits for the rest any more.
         given_up.set()
     return bytes(partial.body)
 
 
-def _get(uri: str, limit: int, partial: Partial, given_up: threading.Event) -> None:
+def _get(
+    opener: urllib.request.OpenerDirector, uri: str, limit: int, partial: Partial, given_up: threading.Event
+) -> None:
     """The GET, in its thread."""
     request = urllib.request.Request(uri)
     if partial.body and partial.etag is not None:
         request.add_header("Range", f"bytes={len(partial.body)}-")
         request.add_header("If-Range", partial.etag.decode("latin-1"))
     try:
-        with _opener().open(request, timeout=SILENCE) as response:
+        with opener.open(request, timeout=SILENCE) as response:
             if response.status != http.HTTPStatus.PARTIAL_CONTENT:
                 partial.body.clear()
             etag = response.headers.get("ETag")

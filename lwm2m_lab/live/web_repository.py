@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import socket
+import ssl
 import threading
 import urllib.parse
 from collections.abc import Mapping
@@ -14,6 +16,8 @@ from typing import Any
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.endpoint import Address
+from lwm2m_lab.live.tcptap import See
+from lwm2m_lab.live.webtap import TappedSocket
 
 __all__ = ["WebRepository", "part_of"]
 
@@ -59,6 +63,10 @@ class WebRepository:
         Looked at for each request.
     bind : (str, int)
         Own address; port 0 takes a free one.
+    certificate : ssl.SSLContext, optional
+        What it shows: it speaks HTTPS then.
+    see : callable, optional
+        Told of the segments of its connections, without HTTPS.
 
     Raises
     ------
@@ -73,16 +81,24 @@ class WebRepository:
     b'firmware'
     """
 
-    def __init__(self, files: Mapping[str, bytes], *, bind: Address = ("127.0.0.1", 0)) -> None:
+    def __init__(
+        self,
+        files: Mapping[str, bytes],
+        *,
+        bind: Address = ("127.0.0.1", 0),
+        certificate: ssl.SSLContext | None = None,
+        see: See | None = None,
+    ) -> None:
         handler = type("Handler", (_Handler,), {"files": files, "room": threading.BoundedSemaphore(MOST_CONNECTIONS)})
         try:
-            self._server = _WebServer(bind, handler)
+            self._server = _WebServer(bind, handler, certificate, see)
         except OSError as error:
             raise BadInput(
                 f"TCP port {bind[1]} of {bind[0]} cannot be opened ({error.strerror or error}); a free port is expected"
             ) from None
         host, port = self._server.server_address[:2]
-        self.uri = f"http://[{host!s}]:{port}" if ":" in str(host) else f"http://{host!s}:{port}"
+        scheme = "http" if certificate is None else "https"
+        self.uri = f"{scheme}://[{host!s}]:{port}" if ":" in str(host) else f"{scheme}://{host!s}:{port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name=self.uri, daemon=True
         )
@@ -106,9 +122,27 @@ class _WebServer(ThreadingHTTPServer):
     # A connection that is still open at the end ends with its thread.
     block_on_close = False
 
-    def __init__(self, bind: Address, handler: type[BaseHTTPRequestHandler]) -> None:
+    def __init__(
+        self,
+        bind: Address,
+        handler: type[BaseHTTPRequestHandler],
+        certificate: ssl.SSLContext | None,
+        see: See | None,
+    ) -> None:
+        self._certificate, self._see = certificate, see
         self.address_family = socket.AF_INET6 if ":" in bind[0] else socket.AF_INET
         super().__init__(bind, handler)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, in its thread: a handshake that does not end keeps nobody waiting."""
+        if self._certificate is not None:
+            request = self._certificate.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
+        elif self._see is not None:
+            request = TappedSocket.over(request, self._see, is_client=False)
+        with request:
+            super().finish_request(request, client_address)
+            with contextlib.suppress(OSError):
+                request.shutdown(socket.SHUT_WR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that breaks off is nothing to write on a terminal."""

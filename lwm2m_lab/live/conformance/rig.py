@@ -123,7 +123,9 @@ class Bench:
             self.uri = _uri(line.address, scheme)
             uris = {"coap": _uri(files_line.address, scheme)}
             if self.serves_web:
-                uris["http"] = stack.enter_context(serving(files.by_path, files_line.address[0]))
+                uris["http"] = stack.enter_context(
+                    serving(files.by_path, files_line.address[0], see=self.network.see_segments("server"))
+                )
 
             def station(endpoint: str) -> Station:
                 return Station(

@@ -11,13 +11,16 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from lwm2m_lab.live.tcptap import See
+from lwm2m_lab.live.webtap import TappedSocket
+
 __all__ = ["serving"]
 
 _RANGE = re.compile(r"bytes=(\d{1,12})-")
 
 
 @contextlib.contextmanager
-def serving(files: Mapping[str, bytes], host: str) -> Iterator[str]:
+def serving(files: Mapping[str, bytes], host: str, *, see: See | None = None) -> Iterator[str]:
     """Serve files by their paths until the end of the block; what comes back is the beginning of a URI.
 
     Parameters
@@ -26,6 +29,8 @@ def serving(files: Mapping[str, bytes], host: str) -> Iterator[str]:
         Looked at for each request: what is put in later is served, too.
     host : str
         An address of this machine.
+    see : callable, optional
+        Told of the segments of its connections.
 
     Examples
     --------
@@ -38,7 +43,14 @@ def serving(files: Mapping[str, bytes], host: str) -> Iterator[str]:
     class Handler(_Handler):
         by_path = files
 
-    with ThreadingHTTPServer((host, 0), Handler) as server:
+    class Server(ThreadingHTTPServer):
+        def finish_request(self, request: Any, client_address: Any) -> None:
+            if see is not None:
+                request = TappedSocket.over(request, see, is_client=False)
+            with request:
+                super().finish_request(request, client_address)
+
+    with Server((host, 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         thread.start()
         try:
