@@ -317,6 +317,7 @@ def test_each_command_is_found_where_it_is_said_to_be() -> None:
     assert {path.stem for path in pathlib.Path(cli.__file__).parent.glob("*.py")} == {
         *homes.values(),
         "shared",
+        "tapping",
         "__init__",
     }
     assert [module.__name__ for module in modules(["check", "file"])] == ["lwm2m_lab.cli.handing"]
