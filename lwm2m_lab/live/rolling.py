@@ -13,8 +13,8 @@ from lwm2m_lab.live.campaign_run import CampaignRun, StageRan
 from lwm2m_lab.live.cell_world import FAILURES, CellRan, CellWorld, Course, StopRule, described, opened
 from lwm2m_lab.live.mix import Member
 from lwm2m_lab.live.run import Run
-from lwm2m_lab.live.workers import on_cluster, on_cores
 from lwm2m_lab.live.world import SETTLE
+from lwm2m_lab.trace.workers import on_cluster, on_cores
 
 __all__ = ["Crew", "Rollout"]
 

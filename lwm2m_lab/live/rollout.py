@@ -18,8 +18,8 @@ from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.requests import Timers
 from lwm2m_lab.live.rolling import Crew, Rollout
 from lwm2m_lab.live.server_options import ServerOptions
-from lwm2m_lab.live.workers import cores
 from lwm2m_lab.trace.radio import RadioModel, radio_model
+from lwm2m_lab.trace.workers import cores
 
 __all__ = ["campaign"]
 

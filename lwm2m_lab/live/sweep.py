@@ -15,10 +15,10 @@ from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.experiment import Experiment
 from lwm2m_lab.live.grid import Combination, Grid
 from lwm2m_lab.live.measured import measure
-from lwm2m_lab.live.workers import cores, on_cluster, on_cores
 from lwm2m_lab.trace.kept import Kept, kept_in
 from lwm2m_lab.trace.radio import RadioModel, radio_model
 from lwm2m_lab.trace.sweep_table import SweepTable, table_of
+from lwm2m_lab.trace.workers import cores, on_cluster, on_cores
 
 __all__ = ["sweep"]
 

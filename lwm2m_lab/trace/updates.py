@@ -222,11 +222,12 @@ def build_updates(capture: Capture) -> list[Update]:
 
 def _time_of(capture: Capture, frame: int) -> int:
     """When a packet came, nanoseconds: a message, or a part of a download over TCP."""
-    messages, segments = capture.columns, capture.columns.segments
+    messages = capture.columns
     at = int(np.searchsorted(messages["frame"], frame))
     if at < len(messages["frame"]) and messages["frame"][at] == frame:
         return int(messages["time"][at])
-    table = segments.columns()
+    # Not asked for above: of a small capture the columnar reader would have to look for it.
+    table = messages.segments.columns()
     return int(table["time"][np.searchsorted(table["frame"], frame)])
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lwm2m_lab.wire.dtls import Decryption
     from lwm2m_lab.wire.dtls_sessions import DtlsSession
 
-__all__ = ["collect", "collect_parts"]
+__all__ = ["collect", "collect_others", "collect_parts"]
 
 #: Messages that may be of no known flow, or came out of DTLS: what only the end tells of them.
 _UNSURE = {**DTYPES, "_carried": "i4", "known": "?"}
@@ -56,6 +56,17 @@ def collect(
     return reading.finish(source, name, origin_ns)
 
 
+def collect_others(source: Source, *, ports: Sequence[int]) -> tuple[Segments, IcmpErrors]:
+    """The TCP of a capture and its ICMP errors alone."""
+    stream, name = open_capture(source)
+    with stream:
+        reading = _Reading(RecordReader(stream, name), ports, None, Keyring(None, None))
+        reading.decodes = False
+        for records in reading.reader:
+            reading.add(records)
+    return reading.segments, reading.icmp
+
+
 def _renumbered(records: Records, frames: Array) -> Records:
     """The same packets, with the numbers that they have in the capture which they are a part of."""
     comments = {int(frames[frame - 1]): comment for frame, comment in records.comments.items()}
@@ -84,7 +95,9 @@ def collect_parts(
 
 
 class _Reading:
-    """Collects the columns of all windows."""
+    """Collects the columns of all windows; or, where it `decodes` nothing, what is no UDP."""
+
+    decodes = True
 
     def __init__(
         self,
@@ -142,6 +155,8 @@ class _Reading:
             if self.part is None:
                 self.segments.add(records, others)
             self.icmp.add(records, others)
+        if not self.decodes:
+            return
         self._messages(records, plain, None)
         for one in reassembled:
             at = int(one.start[0])

@@ -89,13 +89,13 @@ def _small(source: Source) -> bytes | None:
 
 def _others(source: Source, ports: Sequence[int]) -> tuple[Segments, Sequence[IcmpError]]:
     """The TCP and the ICMP errors, which only the columnar reader can read; from no source, none."""
-    from lwm2m_lab.wire.collecting import collect
+    from lwm2m_lab.wire.collecting import collect_others
     from lwm2m_lab.wire.segments import Segments
 
     if not source:
         return Segments(), ()
-    columns = collect(source, ports=ports)
-    return columns.segments, columns.icmp_errors
+    segments, icmp = collect_others(source, ports=ports)
+    return segments, icmp.found
 
 
 class _Table:

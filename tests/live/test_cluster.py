@@ -12,8 +12,9 @@ import pytest
 
 import lwm2m_lab as lab
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.live import rolling, workers
+from lwm2m_lab.live import rolling
 from lwm2m_lab.live import sweep as module
+from lwm2m_lab.trace import workers
 
 distributed = pytest.importorskip("distributed", reason="dask.distributed is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -72,7 +73,7 @@ def test_a_campaign_on_what_is_no_cluster() -> None:
         lab.campaign(2, size=2_000, client="tcp://127.0.0.1:8786")
 
 
-def _from_another_world() -> str:
+def _from_another_world(needed: str) -> str:
     raise ModuleNotFoundError("No module named 'lwm2m_lab'", name="lwm2m_lab")
 
 
@@ -80,7 +81,7 @@ def _from_another_world() -> str:
     ("version", "words"),
     [
         (_from_another_world, "a worker of the cluster has no lwm2m_lab; an environment with lwm2m-lab is expected"),
-        (lambda: "0.0.9", r"worker tcp://127.0.0.1:\d+ has lwm2m-lab 0.0.9; .*, as here, is expected"),
+        (lambda needed: "0.0.9", r"worker tcp://127.0.0.1:\d+ has lwm2m-lab 0.0.9; .*, as here, is expected"),
     ],
 )  # fmt: skip
 def test_a_worker_without_the_lab(client: Any, monkeypatch: pytest.MonkeyPatch, version: Any, words: str) -> None:

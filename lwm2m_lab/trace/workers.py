@@ -1,11 +1,13 @@
-"""Where the runs of a sweep happen: here, on all cores, or on a cluster; in batches, since a message costs as well."""
+"""Where runs happen and files are read: on all cores, or on a cluster; in batches, since a message costs as well."""
 
 from __future__ import annotations
 
 import collections
+import functools
 import importlib
 import itertools
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -70,7 +72,7 @@ def on_cores(work: Work[In, Out], batches: Iterable[Sequence[In]], *, workers: i
             if attempt == RETRIES:
                 raise LabError(
                     f"worker processes died {RETRIES + 1} times, for want of memory as a rule; fewer workers=, or "
-                    "smaller images, are expected"
+                    "smaller inputs, are expected"
                 ) from None
 
 
@@ -95,7 +97,7 @@ def on_cluster(work: Work[In, Out], batches: Iterable[Sequence[In]], *, client: 
         raise BadInput("client needs dask.distributed; pip install 'lwm2m-lab[dask]' is expected") from None
     if not isinstance(client, distributed.Client):
         raise BadInput(f"client is a {type(client).__name__}; a dask.distributed.Client is expected")
-    _check_workers(client)
+    _check_workers(client, _home(work))
     source = iter(batches)
 
     def begun(most: int) -> list[Any]:
@@ -109,29 +111,42 @@ def on_cluster(work: Work[In, Out], batches: Iterable[Sequence[In]], *, client: 
             yield results
     except distributed.scheduler.KilledWorker:
         raise LabError(
-            "the cluster lost one worker after the other with the same runs, for want of memory as a rule; workers "
-            "with more memory, or smaller images, are expected"
+            "the cluster lost one worker after the other with the same work, for want of memory as a rule; workers "
+            "with more memory, or smaller inputs, are expected"
         ) from None
     finally:
         client.cancel(list(running.futures))
 
 
-def _check_workers(client: Any) -> None:
+def _home(work: Any) -> str:
+    """The module of a function, or of one with some of its arguments."""
+    while isinstance(work, functools.partial):
+        work = work.func
+    return str(work.__module__)
+
+
+def _check_workers(client: Any, needed: str) -> None:
     """Each worker has this version of the lab, so that the same run gives the same row everywhere."""
     import lwm2m_lab
 
     try:
-        found = client.run(_version)
-    except ModuleNotFoundError as error:
+        found = client.run(_version, needed)
+    except Exception as error:
+        # A worker that cannot unpickle the question answers with the text of its error alone.
+        missing = re.search(r"No module named '([\w.]+)'", str(error))
+        if missing is None:
+            raise
         raise BadInput(
-            f"a worker of the cluster has no {error.name}; an environment with lwm2m-lab is expected on each of them"
+            f"a worker of the cluster has no {missing[1]}; an environment with lwm2m-lab is expected on each of them"
         ) from None
     for address, version in found.items():
         if version != lwm2m_lab.__version__:
             raise BadInput(f"worker {address} has lwm2m-lab {version}; {lwm2m_lab.__version__}, as here, is expected")
 
 
-def _version() -> str:
-    import lwm2m_lab.live.experiment
+def _version(needed: str) -> str:
+    """The version there, once all is imported that the work needs."""
+    import lwm2m_lab
 
+    importlib.import_module(needed)
     return lwm2m_lab.__version__
