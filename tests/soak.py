@@ -44,6 +44,8 @@ REST = 900.0
 #: Seconds for which notifications may wait for the acknowledgement of those before them.
 WAITING = 247.0
 SIZES = (16, 32, 64, 128, 256, 512, 1024)
+#: Rules that fail of what the path did, and rightly: requests without an answer, needless copies on a slow path.
+OF_THE_PATH = {"M0", "M6"}
 #: Results of a package that was not taken.
 REFUSALS = frozenset(UpdateResult) - {UpdateResult.INITIAL, UpdateResult.SUCCESS}
 
@@ -359,9 +361,11 @@ def _true_in(course: list[tuple[float, Any]], since: float, until: float) -> set
 
 
 def alarms(lived: Lived) -> list[str]:
-    """What the rules hold against a device and a server that keep them all: false alarms."""
+    """False alarms: what the rules hold, on either side of the link, against a device and a server that keep them."""
+    sides: tuple[Literal["server", "device"], ...] = ("server", "device")
     return [
-        f"{one.rule} {one.sentence} (frames {list(one.frames)[:6]})"
-        for one in lived.capture().explain().findings
-        if one.verdict == Verdict.FAIL
+        f"{one.rule} {one.sentence} (frames {list(one.frames)[:6]} of the {side}'s side)"
+        for side in sides
+        for one in lived.capture(side).explain().findings
+        if one.verdict == Verdict.FAIL and one.rule not in OF_THE_PATH
     ]

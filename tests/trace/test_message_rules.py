@@ -94,6 +94,26 @@ def test_whoever_ignores_a_response_has_to_be_in_reach(heard_after: int, verdict
     assert [one.verdict for one in found if one.rule == "M10"] == [verdict]
 
 
+@pytest.mark.parametrize(("port", "verdict"), [(50001, "FAIL"), (50007, "INCONCLUSIVE")])
+def test_a_copy_to_the_address_of_before_finds_nobody(port: int, verdict: str) -> None:
+    """Where the device has registered from another port since, it is not that Execute that makes it start once more."""
+    script = f"""
+    ready
+    push
+    notify /5/0/3 2
+    server > device:50001 CON POST /5/0/2 mid=7 token=aa
+    +9 device:{port} > server CON POST /rd ?ep=dev-1&lwm2m=1.1&lt=300&b=U cf=40 text='</3/0>,</5>;ver=1.1,</5/0>'
+    server > device:{port} ACK 2.01
+    server > device:50001 CON POST /5/0/2 mid=7 token=aa
+    wait 9
+    register
+    read /5/0/3 0
+    read /5/0/5 1
+    """
+    found = lab.explain(Session(script).capture()).findings
+    assert [one.verdict for one in found if one.rule == "F19"] == [verdict]
+
+
 def test_copies_and_answers() -> None:
     """A copy belongs to its first one; an acknowledgement to the copy before it, whichever side counts alike."""
     script = """

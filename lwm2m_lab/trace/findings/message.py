@@ -19,8 +19,8 @@ __all__: list[str] = []
 #: A message id of a NON message names it for this long (RFC 7252, 4.8.2), seconds.
 NON_LIFETIME = 145.0
 MAX_TRANSMIT_WAIT = 93.0
-#: Copies of a message before its receiver is heard: after one alone the path may have gone.
-_HEARD_AGAIN = 2
+#: Copies of a message around which its receiver is heard: the path may have lost one or two.
+_HEARD_AGAIN = 3
 #: What is asked so long before the last copy was not asked on a path that came back for that, seconds.
 _SETTLED = 5.0
 #: Messages that are decoded option by option in one update.
@@ -85,8 +85,8 @@ def response_ignored(case: Case) -> Iterator[Conclusion]:
         yield Said(
             Verdict.FAIL if there else Verdict.INCONCLUSIVE,
             f"the response in frame {seen.frame[at]} is confirmable and was sent {len(copies)} times over "
-            f"{period(span)}; its receiver, which is heard {'meanwhile' if there else 'before the second copy'}, "
-            f"neither acknowledged nor rejected it{'' if there else '; the path may have gone then'}",
+            f"{period(span)}; its receiver, which is heard {'meanwhile' if there else 'near few of them'}, "
+            f"neither acknowledged nor rejected it{'' if there else '; the path may have lost them'}",
             seen.frame[copies],
             party=_party(seen, at, receiver=True),
         )

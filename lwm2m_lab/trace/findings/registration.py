@@ -93,7 +93,8 @@ def executed_twice(case: Case) -> Iterator[Conclusion]:
     posts: NDArray[np.bool_] = (case.messages["_code"] == 2) & ~case.messages.sender
     asked = case.messages[posts].where(uri_path=("/5/0/2", "/3/0/4"))
     firsts: dict[tuple[int, str, str], tuple[int, float]] = {}
-    for frame, time, *copy in asked.each("frame", "time", "mid", "token", "uri_path"):
+    speaks_from = dict(zip(case.messages.frame.tolist(), case.messages["_src"].tolist(), strict=True))
+    for frame, time, to, *copy in asked.each("frame", "time", "_dst", "mid", "token", "uri_path"):
         mid, token, path = copy
         first, began = firsts.setdefault((mid, token, path), (frame, time))
         if time - began > EXCHANGE_LIFETIME:
@@ -102,7 +103,9 @@ def executed_twice(case: Case) -> Iterator[Conclusion]:
         between = registers[(registers > first) & (registers < frame)]
         if not len(between):
             continue
-        again = registers[registers > frame]
+        # A copy to the address of before the reboot finds nobody.
+        heard = speaks_from.get(int(between[-1]), to) == to
+        again = registers[registers > frame] if heard else registers[:0]
         rebooted = f", and it registers again in frame {again[0]}: a second reboot" if len(again) else ""
         yield (
             Verdict.FAIL if len(again) else Verdict.INCONCLUSIVE,

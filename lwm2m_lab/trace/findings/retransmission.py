@@ -167,22 +167,23 @@ def slow_first_block(case: Case) -> Iterator[Conclusion]:
 def _waited_for_the_device(case: Case, answered: Rows) -> bool:
     """Whether nothing of block 0 was lost, so that its answer was waited for and not a copy of it.
 
-    Without a copy nothing was. With every copy answered none was lost, unless the network makes copies of its own and
-    the answer comes one round trip after the last copy; an answer that comes sooner is none to the last copy.
+    Without a copy nothing was. With every copy answered none was lost, unless the network makes copies of its own, or
+    loses messages and the answer comes one round trip after the last copy; one that comes sooner is none to that copy.
     """
     copies, replies = int(answered.retransmissions[0]), 1 + int(answered.duplicates[0])
     if not copies:
         return True
-    seen, others = traffic(case), answered[1:]
+    seen, blocks = traffic(case), answered[1:]
     own = (seen.mid == answered.mid[0]) & (seen.src == answered["_src"][0]) & (seen.type == CON)
     sent = np.nonzero(own & (seen.frame >= answered.frame[0]) & (seen.frame < answered.response_frame[0]))[0]
     since = float(answered.response_time[0] - seen.time[sent[-1]]) if sent.size else 0.0
-    trips = others.rtt_s[others.retransmissions == 0]
+    trips = blocks.rtt_s[blocks.retransmissions == 0]
     if len(trips) >= _ENOUGH and since < 0.5 * trips.min():
         return True
     doubled = bool((case.exchanges.duplicates > case.exchanges.retransmissions).any())
-    one_trip = len(trips) > 0 and since <= 1.25 * trips.max()
-    return replies > copies and not doubled and not one_trip
+    others = case.exchanges[case.exchanges.frame != answered.frame[0]]
+    lossy, one_trip = (others.retransmissions > 0).any(), len(trips) > 0 and since <= 1.25 * trips.max()
+    return replies > copies and not doubled and not (lossy and one_trip)
 
 
 @rule(
@@ -274,7 +275,7 @@ def _are_copies_of_the_path(seen: Traffic, again: NDArray[np.int64], constant: l
     one, gaps = constant[0]
     if len(constant) > 1:
         return False
-    if seen.path_doubles:
+    if seen.path_doubles and gaps.max() < ACK_TIMEOUT:
         return True
     same = again[(seen.sender_of(again) == seen.sender_of(np.array([one]))[0]) & (seen.first[again] != one)]
     return len(same) >= 3 and float(np.sort(seen.gap[same])[len(same) // 2]) > 1.6 * float(gaps.max())

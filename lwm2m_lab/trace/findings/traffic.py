@@ -38,6 +38,8 @@ CON, NON, ACK, RST = range(4)
 Ints = NDArray[np.int64]
 #: Copies closer together than this are the network's doing: no sender repeats itself so soon (RFC 7252, 4.8).
 NETWORK_COPY_S = 0.5
+#: A path that carried something is there for so long before and after, seconds.
+_SHORTLY = 6.0
 #: Later messages under one id are looked at this far back.
 _MOST_STEPS = 64
 #: What is less likely than this is no chance.
@@ -201,10 +203,10 @@ class Traffic:
         return float(troubled**count)
 
     def copies_in_reach(self, group: int) -> int:
-        """How many copies of a message were sent before its receiver was last heard, while it was sent again.
+        """How many copies of a message were sent shortly before or after its receiver was heard.
 
         It acknowledges something else, or asks for something and is content with the answer: a path that was gone for
-        a while, either way, looks otherwise. What was sent after that the path may have swallowed.
+        a while, either way, looks otherwise. What was sent at other times the path may have swallowed.
         """
         copies = np.nonzero(self.first == group)[0]
         begin, end = self.time[copies[0]], self.time[copies[-1]]
@@ -212,7 +214,8 @@ class Traffic:
         acknowledges = during & (self.type >= ACK) & (self.first[np.maximum(self.answered, 0)] != group)
         asks = during & (self.type == CON) & (self.rank == 0) & (self.copies == 1) & (self.answer >= 0)
         heard = np.nonzero(acknowledges | (asks & (self.time < end - 5)))[0]
-        return int((self.time[copies] < self.time[heard[-1]]).sum()) if heard.size else 0
+        apart = np.abs(self.time[copies][:, None] - self.time[heard][None, :])
+        return int((apart.min(axis=1, initial=np.inf) < _SHORTLY).sum())
 
 
 def traffic(case: Case) -> Traffic:

@@ -87,14 +87,18 @@ TRIGGERS = {
             device > server  ACK 2.31 1:0/1/256
             push 1-11 size=256
             """,
-            # And the path doubles its answer.
+            # And the path, which loses other messages too, doubles its answer.
             """
             ready
             server > device  CON PUT /5/0/0 1:0/1/256 cf=42 256B
             +2.5 server > device  again
             device > server  ACK 2.31 1:0/1/256
             +0.01 device > server  again
-            push 1-11 size=256
+            push 1-5 size=256
+            server > device  CON PUT /5/0/0 1:6/1/256 cf=42 256B
+            +2.5 server > device  again
+            device > server  ACK 2.31 1:6/1/256
+            push 7-11 size=256
             """,
             # All are slow: that is the path, not the flash.
             blocks(f"{PUT}\n+2.5 {ANSWER}"),
