@@ -7,7 +7,9 @@ happen between two), so every request here goes out with aiocoap's block-wise ha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import inspect
 import socket
 import urllib.parse
 from dataclasses import dataclass
@@ -29,6 +31,7 @@ __all__ = [
     "Requester",
     "Timers",
     "UnknownHost",
+    "begun_tasks",
     "cancel",
     "end_loop",
     "path_of",
@@ -39,6 +42,8 @@ __all__ = [
 
 #: Seconds, with the parameters of RFC 7252, 4.8.2.
 EXCHANGE_LIFETIME = 247.0
+#: How often the end of a loop looks for what has begun meanwhile.
+MOST_ROUNDS = 100
 #: Port of coaps where a URI names none (RFC 7252, 6.2).
 COAPS_PORT = 5684
 
@@ -280,11 +285,41 @@ async def cancel(*tasks: asyncio.Task[Any] | None) -> None:
 
 
 def end_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Cancel what still runs on a loop, wait until it has ended, and close the loop."""
-    for task in asyncio.all_tasks(loop):
-        task.cancel()
-    remaining = asyncio.all_tasks(loop)
-    if remaining:
-        loop.run_until_complete(asyncio.gather(*remaining, return_exceptions=True))
-    loop.run_until_complete(loop.shutdown_asyncgens())
+    """Cancel what still runs on a loop, wait until it has ended, and close the loop.
+
+    Where an end was cut short a socket may be open still, and what arrives there begins something new: so it is looked
+    again, until nothing is left, or somebody has been sending for `MOST_ROUNDS` rounds.
+    """
+    _end_tasks(loop)
+    with contextlib.suppress(asyncio.CancelledError):  # whoever stops us from another thread cancels this, too
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    _end_tasks(loop)
     loop.close()
+
+
+def begun_tasks(loop: asyncio.AbstractEventLoop) -> list[asyncio.Task[object]]:
+    """The tasks of a loop that have taken their first step.
+
+    One that is cancelled before never awaits what aiocoap put into it, and Python complains of that at its end.
+    """
+    return [one for one in asyncio.all_tasks(loop) if _has_begun(one)]
+
+
+def _has_begun(task: asyncio.Task[object]) -> bool:
+    coroutine = task.get_coro()
+    return not inspect.iscoroutine(coroutine) or inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED
+
+
+def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel every task of a loop that does not run, and let each come to its end."""
+    for _ in range(MOST_ROUNDS):
+        if not asyncio.all_tasks(loop):
+            return
+        begun = begun_tasks(loop)
+        for task in begun:
+            task.cancel()
+        if begun:
+            loop.run_until_complete(asyncio.gather(*begun, return_exceptions=True))
+        else:
+            loop.call_soon(loop.stop)
+            loop.run_forever()  # one turn, in which they begin

@@ -28,7 +28,7 @@ from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.procedure import update_device
 from lwm2m_lab.live.report import Report
 from lwm2m_lab.live.repository import Repository
-from lwm2m_lab.live.requests import Requester, Timers, cancel, end_loop
+from lwm2m_lab.live.requests import Requester, Timers, begun_tasks, cancel, end_loop
 from lwm2m_lab.live.secure import Sessions
 from lwm2m_lab.live.server import Registrar
 from lwm2m_lab.live.server_faults import build
@@ -196,7 +196,7 @@ def _drive(loop: asyncio.AbstractEventLoop, seed: int, main: Callable[[], Awaita
 
 
 def _cancel_everything(loop: asyncio.AbstractEventLoop) -> None:
-    for task in asyncio.all_tasks(loop):
+    for task in begun_tasks(loop):
         task.cancel()
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import threading
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
 from lwm2m_lab.errors import BadInput, LabError
 from lwm2m_lab.live.background import Background, Ready
+from lwm2m_lab.live.requests import end_loop
 
 
 @pytest.fixture
@@ -98,3 +101,21 @@ def test_interrupted_while_it_starts_it_leaves_nobody_behind(life: Background, m
     with pytest.raises(KeyboardInterrupt):
         life.start(live)
     assert not life.runs
+
+
+def test_what_has_just_begun_takes_its_first_step_before_it_is_cancelled() -> None:
+    """Cancelled before, a task leaves what it was to await unawaited, and Python complains at its end."""
+    loop, ended = asyncio.SelectorEventLoop(), []
+
+    async def inner() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("inner")
+
+    async def outer(work: Coroutine[Any, Any, None]) -> None:
+        await work
+
+    task = loop.create_task(outer(inner()))
+    end_loop(loop)
+    assert (ended, task.cancelled(), loop.is_closed()) == (["inner"], True, True)
