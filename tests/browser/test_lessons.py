@@ -111,6 +111,20 @@ def test_the_same_widget_twice_and_cells_out_of_order(page: Page, opened: Callab
     assert cell.get_by_text("State 1 Downloading").count() >= 2
 
 
+def test_a_kernel_that_was_restarted_in_the_middle(page: Page, opened: Callable[..., Lesson]) -> None:
+    """A cell says which name is missing; what the index advises, to run all cells above, mends it."""
+    lesson = opened("01-one-update")
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    source = "run.ladder(last=24)"
+    assert "NameError: name 'run' is not defined" in lesson.answer(source, source)
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-above').catch(() => {}) }")
+    cell = lesson.holding(source)
+    lesson.cells.first.locator("img").first.wait_for(timeout=60_000)
+    cell.locator(".cm-content").click()
+    page.keyboard.press("Control+Enter")
+    cell.locator(".jp-OutputArea-output img").first.wait_for(timeout=60_000)
+
+
 def _changed(page: Page, status: Any, before: str) -> None:
     """Wait until the words differ."""
     page.wait_for_function(
