@@ -16,6 +16,8 @@ HOMES = {
     "device": "device",
     "server": "serving",
     "conformance": "conforming",
+    "sweep": "sweeping",
+    "read-many": "sweeping",
     "capture": "sniffing",
     "messages": "files",
     "explain": "explaining",
