@@ -33,8 +33,8 @@ class Kept:
     """
 
     def __init__(self, path: pathlib.Path) -> None:
-        self.path, self.problem = path, None if path.parent.is_dir() else "its folder is gone"
-        self.problem = None
+        self.path = path
+        self.problem: str | None = None
         self._rows: dict[str, Row] = _read(path)
         self._unwritten = 0
         self._next = time.monotonic() + EVERY_S
