@@ -75,14 +75,33 @@ def build_deliveries(capture: Capture) -> list[Delivery]:
             _add_push(capture, exchanges, last, write, pending.setdefault(id(last), []))
         else:
             _add_uri(exchanges, last, write)
-    following: dict[str, int] = {}
-    for one in reversed(deliveries):
-        one.until = following.get(one.endpoint, np.inf)
-        following[one.endpoint] = one.first_frame
+    _end_each(capture, exchanges, deliveries)
     pulls.add_pulls(capture, exchanges, deliveries)
     httppulls.add_http_pulls(capture, deliveries)
     tcppulls.add_tcp_pulls(capture, deliveries)
     return deliveries
+
+
+def _end_each(capture: Capture, exchanges: Rows, deliveries: list[Delivery]) -> None:
+    """A delivery lasts until the next one of its endpoint, but for one that another server tried in vain meanwhile."""
+    under_way: dict[str, Delivery] = {}
+    for one in deliveries:
+        last = under_way.get(one.endpoint)
+        if last is not None and _in_vain(capture, exchanges, one, last):
+            one.until = one.last_frame + 1
+            continue
+        if last is not None:
+            last.until = one.first_frame
+        under_way[one.endpoint] = one
+
+
+def _in_vain(capture: Capture, exchanges: Rows, one: Delivery, last: Delivery) -> bool:
+    """Whether a Write that the device refused is another server's, and the one before it goes on afterwards."""
+    server, other = exchanges["_src"][last.exchanges[0]], exchanges["_src"][one.exchanges[0]]
+    if one.refused_by != "device" or server == other:
+        return False
+    executed = capture.of("executes", one.endpoint).where(path="/5/0/2").after(last.first_frame).first("frame", np.inf)
+    return bool(last.request_frames[-1] > one.last_frame or one.last_frame < executed < np.inf)
 
 
 def _endings(capture: Capture) -> dict[str, list[int]]:

@@ -55,7 +55,7 @@ class Delivery:
     unfinished : str
         Why the capture does not show its end, where something is known of that.
     until : float
-        Frame of the endpoint's next delivery.
+        Frame of the endpoint's next delivery; of one that another server tried in vain meanwhile, its own end.
     """
 
     endpoint: str

@@ -215,8 +215,7 @@ def build_updates(capture: Capture) -> list[Update]:
     for endpoint in dict.fromkeys(one.endpoint for one in found):
         own = [one for one in found if one.endpoint == endpoint]
         for number, delivery in enumerate(own):
-            until = own[number + 1].first_frame if number + 1 < len(own) else np.inf
-            updates.append(_update(capture, delivery, until, since=0 if number == 0 else None))
+            updates.append(_update(capture, delivery, delivery.until, since=0 if number == 0 else None))
     return sorted(updates, key=lambda one: one.frames[0])
 
 

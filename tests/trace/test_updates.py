@@ -259,3 +259,27 @@ def test_an_empty_uri_in_a_block_resets(ready: Any) -> None:
     in_blocks(ready, "/5/0/1", b"", size=16, content_format=0)
     ready.exchange("0.03", "/5/0/1", "2.04", block1=Block(0, False, 2), content_format=0)
     assert len(ready.capture().updates) == 0
+
+
+REFUSED_PUSH = """
+    repository > device  CON PUT /5/0/0 1:0/1/1024 cf=42 1024B
+    device > repository  ACK 4.05 1:0/1/1024
+"""
+
+
+@pytest.mark.parametrize("when", ["between two blocks", "in Downloaded"])
+def test_another_servers_refused_write_takes_nothing_over(session: Any, when: str) -> None:
+    """It is an update of its own, failed at once; the one that is under way keeps its States, Result and success."""
+    before, after = ("push 0", "push 1-2") if when == "between two blocks" else ("push", "")
+    session.script(f"ready\n{before}\n{REFUSED_PUSH}\n{after}\ninstalled")
+    first, second = (session.capture().update(number) for number in (0, 1))
+    assert (first.outcome, first.states, first.results, first.image_size) == ("succeeded", (0, 2, 3, 0), (0, 1), 3000)
+    assert (second.outcome, second.evidence.final_code, second.results) == ("failed", "4.05", (0,))
+    assert first.frames[0] < second.frames[0] < second.frames[1] < first.frames[1]
+
+
+def test_another_servers_write_after_the_end_is_the_next_update(session: Any) -> None:
+    """Refused or not: what is read afterwards is of it."""
+    session.script(f"ready\npush\ninstalled\n{REFUSED_PUSH}\nread /5/0/5 1")
+    assert [session.capture().update(number).outcome for number in (0, 1)] == ["succeeded", "failed"]
+    assert session.capture().update(0).until == session.capture().update(1).frames[0]
