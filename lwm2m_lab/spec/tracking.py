@@ -171,6 +171,8 @@ class Lagging:
     def __init__(self, versions: Iterable[str] = VERSIONS) -> None:
         self._versions = frozenset(versions)
         self._requests: list[tuple[Event, bool | None]] = []
+        # Whether a delivery was begun: only then may a device look Idle while it downloads (A4).
+        self._delivering = False
         # For each resource: what was possible, by the number of requests that had come by then.
         self._state: dict[int, frozenset[Status]] = {0: _EVERYTHING}
         self._result: dict[int, frozenset[Status]] = {0: _EVERYTHING}
@@ -178,11 +180,13 @@ class Lagging:
     def request(self, event: Event, *, accepted: bool | None) -> None:
         """A request, and whether it was answered 2.xx; None where that is not known, or tells nothing."""
         self._requests.append((event, accepted))
+        self._delivering |= event in _DELIVERIES and accepted is not False
 
     def told_state(self, state: State) -> bool:
         """A notification of State; False where no path of permitted rules leads there, however late it is told."""
-        hidden = frozenset({State.DOWNLOADING}) if state == State.IDLE else frozenset[State]()
-        self._state, good = self._told(self._state, lambda one: one[0] == state or one[0] in hidden)
+        looks_idle = state == State.IDLE and self._delivering
+        shown = {state, State.DOWNLOADING} if looks_idle else {state}
+        self._state, good = self._told(self._state, lambda one: one[0] in shown)
         return good
 
     def told_result(self, result: UpdateResult) -> bool:
