@@ -21,7 +21,7 @@ test: unit notebooks  ## unit tests, then every notebook compared with its store
 unit: $(READY)  ## the unit tests alone
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -q --ignore=tests/interop --ignore=tests/browser
 
-test-interop: $(READY)  ## our device and server against real peers, where they are installed
+test-interop: $(READY)  ## what takes real time: real peers and sniffers, where they are installed; the conformance bench on real sockets
 	$(BIN)/python -m pytest -q tests/interop
 
 test-browser: $(READY)  ## every lesson and the page without code in a real browser, where Chromium is installed

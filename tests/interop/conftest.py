@@ -1,4 +1,4 @@
-"""Real peers: started by the test, on loopback, and ended with it."""
+"""Real peers: started by the test, on loopback, and ended with it. What needs real time stands here, too."""
 
 from __future__ import annotations
 
