@@ -74,7 +74,7 @@ def measure(path: pathlib.Path) -> Measured:
 def table(rows: list[str]) -> str:
     """The table with the machine it is of."""
     cores = psutil.cpu_count()
-    where = f"Python {platform.python_version()}, {cores} cores, other work on them: an upper bound."
+    where = f"Python {platform.python_version()}, {cores} cores."
     head = [f"| {' | '.join(HEADS)} |", f"|{'---|' * len(HEADS)}"]
     return "\n".join([*head, *rows, "", f"Measured with {where}"])
 

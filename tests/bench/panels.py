@@ -58,11 +58,13 @@ def _cases() -> Iterator[Case]:
     yield "stepper, event", other, other.press, turns(
         lab.Event.FIRST_BLOCK, lab.Event.PACKAGE_COMPLETE, lab.Event.RESET
     )  # fmt: skip
-    link = lab.show.link_lab()
+    link, lossy = lab.show.link_lab(), lab.show.link_lab()
     yield "link_lab, loss", link, moved(link.controls["loss"]), turns(0.0, 0.02, 0.1, 0.2, 0.07)
     yield "link_lab, delay", link, moved(link.controls["delay"]), turns(0.0, 0.5, 1.0, 2.5)
     yield "link_lab, block size", link, moved(link.controls["block_size"]), turns(256, 1024, 512)
-    yield "link_lab, ACK_TIMEOUT", link, moved(link.controls["ack_timeout"]), turns(1, 4, 8, 2)
+    # A timer shows only where something is lost.
+    lossy.controls["loss"].value = 0.2
+    yield "link_lab, ACK_TIMEOUT", lossy, moved(lossy.controls["ack_timeout"]), turns(1, 4, 8, 2)
     run = lab.push(size=60_000, loss=0.1, seed=4)
     blocks = lab.show.block_explorer(run)
     yield "block_explorer", blocks, *slider(blocks.cursor)
