@@ -72,6 +72,7 @@ def _run(options: argparse.Namespace) -> int:
         credentials=credentials(options),
         ca=options.ca,
         state=options.state,
+        session_keys=bool(options.session_keys),
         told=_tell,
     )
     with device:

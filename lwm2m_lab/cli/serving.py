@@ -85,6 +85,7 @@ def _run(options: argparse.Namespace) -> int:
         told=_tell,
         said=lambda sentence: print(sentence, flush=True),
         parameters=options.parameter,
+        session_keys=bool(options.session_keys),
     )
     with server:
         try:

@@ -16,8 +16,8 @@ __all__ = ["add_session_keys", "check_outputs", "write_outputs"]
 
 
 def add_session_keys(command: argparse.ArgumentParser) -> None:
-    """The option for the keys of DTLS sessions, never for a key of a device."""
-    what = "keep the keys of its DTLS sessions: in the capture, or in a key log of mode 600"
+    """The option for the keys of sessions and connections, never for a key of a device."""
+    what = "keep the keys of its DTLS sessions and HTTPS connections: in the capture, or in a key log of mode 600"
     command.add_argument("--session-keys", nargs="?", const=True, default=False, metavar="FILE", help=what)
 
 

@@ -20,6 +20,7 @@ from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.requests import Timers, cancel
 from lwm2m_lab.live.run import capture_of
 from lwm2m_lab.live.secure import need_dtls
+from lwm2m_lab.live.tlskeys import TlsKeys
 from lwm2m_lab.spec.objects import State, UpdateResult
 from lwm2m_lab.trace.capture import Capture
 
@@ -50,6 +51,9 @@ class Device:
         A file in which state, result and package outlive the process.
     timers : Timers, optional
         Transmission parameters of the device's own requests.
+    session_keys : bool
+        Whether the keys of its HTTPS connections are kept, too, for ``capture().save(..., session_keys=True)``; those
+        of DTLS follow from its own key.
     told : callable, optional
         Called with each `Happening`, in the device's thread.
 
@@ -75,12 +79,17 @@ class Device:
         ca: str | os.PathLike[str] | None = None,
         state: str | os.PathLike[str] | None = None,
         timers: Timers | None = None,
+        session_keys: bool = False,
         told: Callable[[Happening], None] = lambda _: None,
     ) -> None:
         self.options, self.server = options or DeviceOptions(), _checked(server)
         self._credentials = credentials or Credentials.from_environment()
         _check_credentials(self.server, self._credentials)
         self._network = LoopbackNetwork(most=MOST_SIGHTINGS)
+        trusted = trusting_context(ca) if session_keys or ca is not None else None
+        self._tls_keys = TlsKeys() if session_keys else None
+        if self._tls_keys is not None and trusted is not None:
+            self._tls_keys.of(trusted)
         store = None if state is None else StateFile(pathlib.Path(state))
         self._client = LwM2MClient(
             self.options,
@@ -89,7 +98,7 @@ class Device:
             bind=bind,
             timers=timers or Timers(),
             credentials=self._credentials,
-            trusted=None if ca is None else trusting_context(ca),
+            trusted=trusted,
             store=store,
             told=self._heard,
             # node-coap keeps nothing of an answer with number 0, which RFC 7641 permits.
@@ -223,10 +232,11 @@ class Device:
     def capture(self) -> Capture:
         """What has passed the device's socket so far, DTLS opened with its key; the tap needs no privilege.
 
-        The file that `Capture.save` writes keeps the encrypted datagrams, and no key.
+        The file that `Capture.save` writes keeps the encrypted datagrams, and no key unless it is asked for.
         """
         psk = None if self._credentials is None else self._credentials.for_reading()
-        return capture_of(list(self._network.sightings), name=self.endpoint, psk=psk)
+        lines = () if self._tls_keys is None else self._tls_keys.lines()
+        return capture_of(list(self._network.sightings), name=self.endpoint, psk=psk, tls_keys=lines)
 
     def _heard(self, happening: Happening) -> None:
         self._told(happening)

@@ -114,7 +114,8 @@ class Registry:
     limits : Limits
     identities : mapping of str to str, optional
         Whose endpoint name is whose, by PSK identity: whatever comes for it by another session, or by none, is answered
-        4.03, and so is an identity that is not named here. Without it every identity may have every name.
+        4.03, and so is an identity that is not named here. Without it a name is that of the identity which registered
+        it, until it is de-registered or its lifetime is over; a name that came without DTLS is anybody's.
     told : callable
         Called with what has happened, ``"registered"``, ``"updated"``, ``"de-registered"``, ``"expired"``, and to whom.
     parameters : collection of str
@@ -156,9 +157,9 @@ class Registry:
         endpoint = said["ep"]
         if self.allowed is not None and endpoint not in self.allowed:
             raise Refusal(Code.FORBIDDEN, "this endpoint name may not register here")
+        self.expire(now)
         self._check_name(endpoint, identity)
         found = self._links(request)
-        self.expire(now)
         if endpoint not in self.by_endpoint and len(self.by_endpoint) >= self.limits.registrations:
             raise Refusal(Code.SERVICE_UNAVAILABLE, "no room for a further registration")
         self._count += 1
@@ -204,6 +205,11 @@ class Registry:
     def _check_name(self, endpoint: str, identity: str | None) -> None:
         """Whether an endpoint name belongs to whoever asks for it."""
         if self.identities is None:
+            held = self.by_endpoint.get(endpoint)
+            # A name that came over DTLS stays with its identity while it is registered; one that came without any
+            # belongs to nobody.
+            if held is not None and held.identity not in (None, identity):
+                raise Refusal(Code.FORBIDDEN, "this endpoint name is registered by another identity")
             return
         if identity is not None and self.identities.get(identity) != endpoint:
             raise Refusal(Code.FORBIDDEN, "this endpoint name is not that of the identity of the session")

@@ -128,11 +128,17 @@ def capture_of(
     name: str,
     side: Literal["server", "device"] = "device",
     psk: PreSharedKeys | None = None,
+    tls_keys: Sequence[str] = (),
 ) -> Capture:
-    """What one side saw, as a capture; whatever its ports, it is CoAP, under DTLS where `psk` opens it."""
+    """What one side saw, as a capture; whatever its ports, it is CoAP, under DTLS where `psk` opens it.
+
+    The lines of `tls_keys` go into a saved file where its session keys are wanted.
+    """
     data = _pcapng(sightings, (side,))
     ports = {address[1] for one in sightings for address in (one.source, one.destination)}
-    return Capture(read_columns(data, ports=tuple(sorted(ports)), psk=psk), name=name, data=data)
+    columns = read_columns(data, ports=tuple(sorted(ports)), psk=psk)
+    columns.key_log += tuple(tls_keys)
+    return Capture(columns, name=name, data=data)
 
 
 def _pcapng(sightings: Iterable[Sighting], sides: Sequence[str]) -> bytes:

@@ -33,6 +33,7 @@ from lwm2m_lab.live.secure import need_dtls
 from lwm2m_lab.live.server import Registrar
 from lwm2m_lab.live.server_faults import build
 from lwm2m_lab.live.server_options import ServerOptions
+from lwm2m_lab.live.tlskeys import TlsKeys
 from lwm2m_lab.live.web_repository import WebRepository
 from lwm2m_lab.trace.capture import Capture
 
@@ -91,7 +92,8 @@ class Server:
     credentials : Credentials, optional
         The devices' keys: the socket of `bind` speaks ``coaps`` then, and nothing else.
     identities : mapping of str to str, optional
-        Endpoint names by PSK identity; whoever asks for one by another identity is answered 4.03.
+        Endpoint names by PSK identity; whoever asks for one by another identity is answered 4.03. Without it a name
+        stays with the identity that registered it, as long as it is registered.
     timers : Timers, optional
         Transmission parameters of its requests.
     limits : Limits, optional
@@ -101,6 +103,9 @@ class Server:
         Called with a sentence when a DTLS session has opened, is refused or has ended.
     parameters : collection of str
         Query parameters of a Register that pass beside the standard's, ``("mac",)``; any other is answered 4.00.
+    session_keys : bool
+        Whether the keys of its HTTPS connections are kept, too, for ``capture().save(..., session_keys=True)``; those
+        of DTLS follow from the devices' keys.
 
     Raises
     ------
@@ -136,6 +141,7 @@ class Server:
         told: Callable[[str, Registration], None] = lambda *_: None,
         said: Callable[[str], None] = lambda _: None,
         parameters: Collection[str] = (),
+        session_keys: bool = False,
     ) -> None:
         if credentials is not None:
             need_dtls()
@@ -145,6 +151,9 @@ class Server:
         if https is not None and certificate is None:
             raise BadInput("https needs a certificate; a file in PEM, of mode 600, with its private key is expected")
         self._certificate = None if certificate is None else serving_context(certificate)
+        self._tls_keys = TlsKeys() if session_keys else None
+        if self._tls_keys is not None and self._certificate is not None:
+            self._tls_keys.of(self._certificate)
         if bind is not None and listen is not None:
             raise BadInput("both bind and listen are given; one of them is expected")
         if listen is None:
@@ -173,11 +182,11 @@ class Server:
         """
         self._life.start(self._live)
         try:
+            see = self._network.see_segments("server")
             if self._http is not None:
-                see = self._network.see_segments("server")
                 self._webs.append(WebRepository(self.files, bind=self._http, see=see))
             if self._https is not None:
-                self._webs.append(WebRepository(self.files, bind=self._https, certificate=self._certificate))
+                self._webs.append(WebRepository(self.files, bind=self._https, certificate=self._certificate, see=see))
         except BaseException:  # no thread is left behind
             self.stop()
             raise
@@ -400,7 +409,8 @@ class Server:
     def capture(self) -> Capture:
         """What has passed the server's socket so far, DTLS opened with its keys; the tap needs no privilege."""
         psk = None if self._credentials is None else self._credentials.for_reading()
-        return capture_of(list(self._network.sightings), name="server", side="server", psk=psk)
+        lines = () if self._tls_keys is None else self._tls_keys.lines()
+        return capture_of(list(self._network.sightings), name="server", side="server", psk=psk, tls_keys=lines)
 
     def _heard(self, what: str, registration: Registration) -> None:
         self._told(what, registration)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import re
 import socket
@@ -17,7 +18,7 @@ from typing import Any
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.endpoint import Address
 from lwm2m_lab.live.tcptap import See
-from lwm2m_lab.live.webtap import TappedSocket
+from lwm2m_lab.live.webtap import TappedSocket, under_tls
 
 __all__ = ["WebRepository", "part_of"]
 
@@ -66,7 +67,7 @@ class WebRepository:
     certificate : ssl.SSLContext, optional
         What it shows: it speaks HTTPS then.
     see : callable, optional
-        Told of the segments of its connections, without HTTPS.
+        Told of the segments of its connections; of HTTPS they carry the records as they are on the wire.
 
     Raises
     ------
@@ -135,10 +136,11 @@ class _WebServer(ThreadingHTTPServer):
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection, in its thread: a handshake that does not end keeps nobody waiting."""
-        if self._certificate is not None:
-            request = self._certificate.wrap_socket(request, server_side=True, do_handshake_on_connect=False)
-        elif self._see is not None:
+        if self._see is not None:
             request = TappedSocket.over(request, self._see, is_client=False)
+        if self._certificate is not None:
+            wrap = functools.partial(self._certificate.wrap_socket, server_side=True, do_handshake_on_connect=False)
+            request = wrap(request) if self._see is None else under_tls(request, wrap)
         with request:
             super().finish_request(request, client_address)
             with contextlib.suppress(OSError):

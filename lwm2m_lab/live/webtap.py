@@ -7,11 +7,12 @@ import http.client
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from lwm2m_lab.live.tcptap import Conversation, See
 
-__all__ = ["SecureConnection", "TappedConnection", "TappedSocket"]
+__all__ = ["SecureConnection", "TappedConnection", "TappedSocket", "under_tls"]
 
 PIECE = 16_384
 
@@ -74,7 +75,7 @@ class TappedConnection(http.client.HTTPConnection):
 
 
 class SecureConnection(http.client.HTTPSConnection):
-    """A connection of HTTPS, its records tapped: TLS reads past any tap at its own socket, so it gets a pipe."""
+    """A connection of HTTPS, its records tapped."""
 
     def __init__(self, host: str, *, see: See | None, trusted: ssl.SSLContext, **options: Any) -> None:
         super().__init__(host, context=trusted, **options)
@@ -86,14 +87,27 @@ class SecureConnection(http.client.HTTPSConnection):
             return
         http.client.HTTPConnection.connect(self)
         outer = TappedSocket.over(self.sock, self._see, is_client=True)
-        near, far = socket.socketpair()
-        near.settimeout(outer.gettimeout())
-        threading.Thread(target=_carry, args=(far, outer), name=f"https to {self.host}", daemon=True).start()
-        try:
-            self.sock = self._trusted.wrap_socket(near, server_hostname=self.host)
-        except BaseException:
-            near.close()
-            raise
+        self.sock = under_tls(outer, lambda near: self._trusted.wrap_socket(near, server_hostname=self.host))
+
+
+def under_tls(outer: TappedSocket, wrap: Callable[[socket.socket], ssl.SSLSocket]) -> ssl.SSLSocket:
+    """TLS over a tapped socket: it reads past any tap at its own socket, so it gets a pipe, and two threads carry.
+
+    Parameters
+    ----------
+    outer : TappedSocket
+        Belongs to the threads from now on.
+    wrap : callable
+        Makes TLS of the near end of the pipe.
+    """
+    near, far = socket.socketpair()
+    near.settimeout(outer.gettimeout())
+    threading.Thread(target=_carry, args=(far, outer), name="records of https", daemon=True).start()
+    try:
+        return wrap(near)
+    except BaseException:
+        near.close()
+        raise
 
 
 def _carry(far: socket.socket, outer: socket.socket) -> None:

@@ -121,6 +121,35 @@ def test_a_name_belongs_to_an_identity() -> None:
             assert server.wait_for("b").identity == "id-b"
 
 
+def test_a_registered_name_stays_with_its_identity() -> None:
+    """Without a list: another identity, or none, cannot take it while it is registered; afterwards it is free."""
+    network, (port,) = LoopbackNetwork(), free_ports(1)
+    taken = ("4.03", "this endpoint name is registered by another identity")
+
+    async def scene(plain: str, secure: str) -> None:
+        async def register(keys: Credentials | None, line: str, **more: Any) -> aiocoap.Message:
+            query = ("ep=a", "lwm2m=1.1", "lt=300")
+            return await ask(network, keys, f"{line}/rd", Code.POST, uri_query=query, payload=b"</3/0>", **more)
+
+        # Without DTLS nobody can tell who sends: the name is anybody's, also that of an identity.
+        assert (await register(None, plain)).code == Code.CREATED
+        assert (await register(A, secure)).code == Code.CREATED
+        assert [said(await register(keys, line)) for keys, line in ((B, secure), (None, plain))] == [taken, taken]
+        # The same identity registers again, from another port, and takes leave.
+        again = await register(A, secure, port=port)
+        place = "/" + "/".join(again.opt.location_path)
+        assert (await ask(network, A, secure + place, Code.DELETE)).code == Code.DELETED
+        assert (await register(B, secure)).code == Code.CREATED
+        assert said(await register(A, secure)) == taken
+
+    with lab.Server(listen=EVERYWHERE, credentials=BOTH) as server:
+        loop = network.new_loop()
+        try:
+            loop.run_until_complete(asyncio.wait_for(scene(*server.uris), 30))
+        finally:
+            end_loop(loop)
+
+
 async def ask(network: LoopbackNetwork, keys: Credentials | None, to: str, code: Code, **more: Any) -> aiocoap.Message:
     """One request by a socket of its own, or by the port of `bind`."""
     sessions = None if keys is None else Sessions(keys, opens=True)

@@ -127,3 +127,19 @@ def test_room_ends() -> None:
 def test_a_version_that_is_not_declared_belongs_to_the_lwm2m_version() -> None:
     """1.2 has Object 5 version 1.1 where nothing else is said."""
     assert Registration("a", "/rd/1", None, (), lwm2m="1.2").version_of(5) == "1.1"
+
+
+def test_a_name_stays_with_its_identity_until_the_lifetime_is_over() -> None:
+    """A name that came without DTLS is nobody's; one that an identity registered is taken as long as it is there."""
+    registry = Registry()
+    short = (*GOOD, "lt=60")
+    registry.register(request(*short), now=0.0)
+    registry.register(request(*short), now=1.0, identity="id-a")
+    registry.register(request(*short, remote="there"), now=2.0, identity="id-a")
+    for other in ("id-b", None):
+        with pytest.raises(Refusal, match="registered by another identity") as refused:
+            registry.register(request(*short), now=62.0, identity=other)
+        assert refused.value.code == Code.FORBIDDEN
+    assert registry.by_endpoint["a"].remote == "there"
+    registry.register(request(*short), now=62.1, identity="id-b")
+    assert registry.by_endpoint["a"].identity == "id-b"

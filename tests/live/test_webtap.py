@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import ipaddress
 import pathlib
@@ -93,23 +94,70 @@ def test_a_pull_by_http_is_in_both_captures(tmp_path: pathlib.Path, tshark: str)
 
 
 def test_a_pull_by_https(authority: tuple[pathlib.Path, pathlib.Path], tmp_path: pathlib.Path, tshark: str) -> None:
-    """The device trusts the authority of its file; its capture has the connection, and nobody reads what it carried."""
+    """The device trusts the authority of its file; both captures have the records, and nobody reads what they carry.
+
+    With the keys of the connection in the file tshark finds the download whole, on either side.
+    """
     both, alone = authority
     files = {"/fw/a.bin": IMAGE.data}
-    with lab.Server(PROMPT, images=files, bind=LOOPBACK, https=LOOPBACK, certificate=both, timers=TIMERS) as server:
-        report, seen = pulled(server, "https", ca=alone)
+    secured: dict[str, Any] = {"https": LOOPBACK, "certificate": both, "session_keys": True}
+    with lab.Server(PROMPT, images=files, bind=LOOPBACK, timers=TIMERS, **secured) as server:
+        report, seen = pulled(server, "https", ca=alone, session_keys=True)
         assert (report.outcome, report.firmware_version_after) == ("succeeded", "2.1.0")
-    (update,) = seen.updates.to_dict("records")
-    assert (update["outcome"], update["image_sha256"]) == ("succeeded", None)
-    ((_, _, server_end),) = seen.columns.segments.tls()
-    path = tmp_path / "seen.pcapng"
-    seen.save(path)
-    assert IMAGE.data[1000:1100] not in path.read_bytes()
-    port = server_end.rpartition(":")[2]
-    command = [tshark, "-r", str(path), "-d", f"tcp.port=={port},tls", "-T", "fields", "-e", "tls.record.content_type"]
-    command += ["-e", "tls.record.opaque_type"]
-    shown = subprocess.run([*command, "-Y", "tls"], capture_output=True, text=True, check=True).stdout
-    assert {"22", "23"} <= set(shown.replace(",", " ").split()), "handshake and data"
+        captures = {"device": seen, "server": server.capture()}
+    records = []
+    for name, capture in captures.items():
+        (update,) = capture.updates.to_dict("records")
+        assert (update["outcome"], update["image_sha256"]) == ("succeeded", None), name
+        ((_, _, server_end),) = capture.columns.segments.tls()
+        port = server_end.rpartition(":")[2]
+        shut, opened = tmp_path / f"{name}.pcapng", tmp_path / f"{name}-keys.pcapng"
+        capture.save(shut)
+        capture.save(opened, session_keys=True)
+        assert b"TRAFFIC_SECRET" not in shut.read_bytes()
+        assert IMAGE.data[1000:1100] not in shut.read_bytes()
+        layers = ["-d", f"tcp.port=={port},tls", "-d", f"tls.port=={port},http"]
+        fields = ["-T", "fields", "-e", "http.response.code", "-e", "http.content_length", "-Y", "http.response"]
+        assert _said_by(tshark, shut, *layers, *fields) == []
+        assert _said_by(tshark, opened, *layers, *fields) == ["200", "200000"], name
+        bad = "tcp.analysis.flags || _ws.malformed || _ws.expert.severity == error"
+        assert _said_by(tshark, opened, *layers, "-Y", f"tcp && ({bad})") == [], name
+        fields = ["-T", "fields", "-e", "tls.record.content_type", "-e", "tls.record.opaque_type", "-Y", "tls"]
+        kinds = ",".join(_said_by(tshark, shut, *layers, *fields))
+        assert {"22", "23"} <= set(kinds.split(",")), "handshake and data"
+        served = f"tcp.srcport == {port} && tcp.payload"
+        records.append("".join(_said_by(tshark, shut, "-T", "fields", "-e", "tcp.payload", "-Y", served)))
+        # What was saved with its keys is still a capture that the lab reads.
+        assert lab.read(opened).updates.iloc[0]["outcome"] == "succeeded"
+    assert len(records[0]) > 2 * IMAGE.size
+    assert records[1].startswith(records[0]), "the same records on both sides, as far as the device has listened"
+
+
+def _said_by(tshark: str, path: pathlib.Path, *options: str) -> list[str]:
+    """The words that tshark prints of a file."""
+    command = [tshark, "-r", str(path), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_keys_of_https_are_kept_only_where_they_are_asked_for(authority: tuple[pathlib.Path, pathlib.Path]) -> None:
+    """Neither side has any, else."""
+    files = {"/fw/a.bin": IMAGE.data}
+    with lab.Server(PROMPT, images=files, bind=LOOPBACK, https=LOOPBACK, certificate=authority[0]) as server:
+        report, seen = pulled(server, "https", ca=authority[1])
+        assert (report.outcome, seen.columns.key_log, server.capture().columns.key_log) == ("succeeded", (), ())
+
+
+def test_a_handshake_that_does_not_end_keeps_nobody_waiting(authority: tuple[pathlib.Path, pathlib.Path]) -> None:
+    """Silence, noise and half a ClientHello stand open at the tapped port; a download beside them succeeds."""
+    files = {"/fw/a.bin": IMAGE.data}
+    with lab.Server(PROMPT, images=files, bind=LOOPBACK, https=LOOPBACK, certificate=authority[0]) as server:
+        port = int(server.web_uris[0].rpartition(":")[2])
+        with contextlib.ExitStack() as stack:
+            for first in (b"", b"GET / HTTP/1.1\r\n\r\n", bytes.fromhex("16030102000100")):
+                one = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+                one.sendall(first)
+            report, _ = pulled(server, "https", ca=authority[1])
+    assert report.outcome == "succeeded"
 
 
 def test_an_authority_that_is_not_trusted(authority: tuple[pathlib.Path, pathlib.Path]) -> None:
