@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lwm2m_lab.live.catalogue import CATALOGUE, NamedDevice
 from lwm2m_lab.live.catalogue import device as device_named
@@ -36,19 +36,22 @@ class Case:
         What the server saw.
     runs_new : bool
         Whether the device runs the new image in the end: what the device itself knows.
+    run : Run
+        Its update.
     """
 
     name: str
     about: str
     seen: Seen
     runs_new: bool
+    run: Run = field(repr=False, compare=False)
 
     def score(self, judged: bool | None) -> str:
         """``"ok"``, ``"FS"`` (false success), ``"FF"`` (false failure) or ``"?"`` (undecided).
 
         Examples
         --------
-        >>> Case("D4", "forgets the result", Seen("2.0.0"), runs_new=True).score(False)
+        >>> observed("D4").score(False)
         'FF'
         """
         if judged is None:
@@ -132,7 +135,7 @@ def observed(device: NamedDevice | str, *, seed: int = 1) -> Case:
     """Update one device, and keep what the server saw beside what is true."""
     found = device_named(device) if isinstance(device, str) else device
     run = case_run(found, seed=seed)
-    return Case(found.name, found.about, run.report.seen, runs_image(run.truth, found.target))
+    return Case(found.name, found.about, run.report.seen, runs_image(run.truth, found.target), run)
 
 
 def runs_image(truth: Sequence[Happening], version: str) -> bool:

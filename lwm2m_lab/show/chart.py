@@ -19,9 +19,12 @@ from lwm2m_lab.spec.objects import State, UpdateResult
 
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
+    from lwm2m_lab.trace.updates import Update
 
 __all__ = ["version_chart"]
 
+#: Height of a picture for each unit of its bands: 5.6 inches for the four of every capture.
+_INCHES = 5.6 / 6.8
 #: A sighting stands for itself; between two sightings the value is only assumed.
 _SIGHTING: dict[str, Any] = {"marker": "o", "markersize": 4, "linestyle": "none"}
 #: Words by which a line of a log complains.
@@ -32,7 +35,7 @@ _VERSIONS = (
 )
 
 
-def version_chart(capture: Capture, *, endpoint: str | None = None) -> Figure:
+def version_chart(capture: Capture, *, endpoint: str | None = None, progress: bool = True) -> Figure:
     """Draw how an endpoint's versions changed.
 
     Four bands share one time axis (seconds since the first message): State as steps, Update Result, the two versions
@@ -45,6 +48,8 @@ def version_chart(capture: Capture, *, endpoint: str | None = None) -> Figure:
     capture : Capture
     endpoint : str, optional
         Which one; the first that is updated, or seen, by default.
+    progress : bool
+        Whether the image's bytes have their band.
 
     Raises
     ------
@@ -55,20 +60,22 @@ def version_chart(capture: Capture, *, endpoint: str | None = None) -> Figure:
     name = _endpoint(capture, endpoint)
     timeline = capture.timeline
     own = timeline[timeline["endpoint"] == name]
-    shown = (2.2, 1.5, 1.5, 1.6, 0.3 + 0.3 * len(capture.logs))[: 5 if capture.logs else 4]
-    figure, axes = new_figure(height=5.6 * sum(shown) / sum(shown[:4]), rows=shown)
+    shown = (2.2, 1.5, 1.5, *([1.6] if progress else []), *([0.3 + 0.3 * len(capture.logs)] if capture.logs else []))
+    figure, axes = new_figure(height=_INCHES * sum(shown), rows=shown)
     last = _end(capture, name, own)
     # Room behind the last sighting, so that the values that hold at the end can be seen and read.
     end = last * 1.12
     _steps(axes[0], own[own["path"] == "/5/0/3"], end, "state", [str(one) for one in State], "State\n/5/0/3")
     _results(axes[1], own[own["path"] == "/5/0/5"], end)
-    _versions(axes[2], own, _refusals(capture, name), end)
-    _progress(axes[3], capture, name)
+    _versions(axes[2], capture, name, own, end)
+    if progress:
+        _progress(axes[3], capture, name)
+    marks = _mark_times(capture, name)
     for ax in axes:
-        _marks(ax, capture, name)
-    _label_marks(axes[0], capture, name)
+        _marks(ax, marks)
+    _label_marks(axes[0], marks)
     if capture.logs:
-        _logs(axes[4], capture, end)
+        _logs(axes[-1], capture, end)
     axes[-1].set_xlabel("seconds since the first message")
     axes[-1].set_xlim(-0.02 * end, end)
     figure.align_ylabels(axes)
@@ -80,7 +87,18 @@ def _title(capture: Capture, name: str) -> str:
     found = [one for one in capture._updates if one.endpoint == name]
     if not found:
         return f"{name}: no update seen"
-    return f"{name}: {found[-1].delivery}, {found[-1].outcome}, verdict on the device {found[-1].verdict}"
+    update = found[-1]
+    return f"{name}: {update.delivery} {update.outcome}, {_went(update)}, verdict on the device {update.verdict}"
+
+
+def _went(update: Update) -> str:
+    """What became of the version of the firmware."""
+    before, after = update.firmware_version_before, update.firmware_version_after
+    if after is None:
+        return "/3/0/3 never seen" if before is None else f"/3/0/3 was {before}, not seen afterwards"
+    if before is None or before == after:
+        return f"/3/0/3 {'is' if before is None else 'stays'} {after}"
+    return f"/3/0/3 from {before} to {after}"
 
 
 def _endpoint(capture: Capture, endpoint: str | None) -> str:
@@ -126,54 +144,53 @@ def _results(ax: Axes, seen: pd.DataFrame, end: float) -> None:
     _steps(ax, compact, end, "result", labels, "Update Result\n/5/0/5")
 
 
-def _refusals(capture: Capture, name: str) -> pd.DataFrame:
+def _refusals(capture: Capture, name: str, path: str) -> list[tuple[float, str]]:
     """Readings that were answered with an error: 4.04, the resource is not there; 5.03, nothing is served now."""
     table = capture.exchanges
-    error = table["response_code"].str.startswith(("4.", "5.")).fillna(False)
-    refused = table[(table["endpoint"] == name) & (table["code"] == "0.01") & error]
-    columns = {"time": refused["response_time"], "path": refused["uri_path"], "code": refused["response_code"]}
-    return pd.DataFrame({**columns, "value": None})
+    asked = table[(table["endpoint"] == name) & (table["uri_path"] == path) & (table["code"] == "0.01")]
+    answers = zip(asked["response_time"], asked["response_code"], strict=True)
+    return [(time, code) for time, code in answers if isinstance(code, str) and code.startswith(("4.", "5."))]
 
 
-def _versions(ax: Axes, own: pd.DataFrame, refusals: pd.DataFrame, end: float) -> None:
-    """Two lanes, one for each label on the box: a coloured bar for each value, its text inside, 4.04 as a ring."""
+def _versions(ax: Axes, capture: Capture, name: str, own: pd.DataFrame, end: float) -> None:
+    """Two lanes, one for each label on the box: a coloured bar for each value, its text inside, 4.04 as a ring.
+
+    Sightings stand on the lower edge of the bar, where they do not cover what is written in it.
+    """
     ax.set_ylim(-0.6, 1.6)
     ax.set_yticks([1, 0], [label for _, label, _ in _VERSIONS])
     for tick, (_, _, colour) in zip(ax.get_yticklabels(), _VERSIONS, strict=True):
         tick.set_color(COLOURS[colour])
     ax.tick_params(axis="y", length=0)
     for lane, (path, _, colour) in zip((1, 0), _VERSIONS, strict=True):
-        seen = own[(own["path"] == path) & own["value"].notna()]
-        absent = refusals[refusals["path"] == path]
-        both = pd.concat([seen[["time", "value"]].astype(object), absent[["time", "value"]].astype(object)])
-        for start, stop, value in _spans(both.sort_values("time", kind="stable"), end):
+        rows = own[own["path"] == path]
+        seen = [(time, value) for time, value in zip(rows["time"], rows["value"], strict=True) if not pd.isna(value)]
+        absent = _refusals(capture, name, path)
+        both = sorted([*seen, *((time, None) for time, _ in absent)], key=lambda one: one[0])
+        for start, stop, value in _spans(both, end):
             if value is None:
                 continue
             ax.barh(lane, max(stop - start, 0.004 * end), left=start, height=0.62, color=COLOURS[colour], alpha=0.22)
             ax.axvline(start, ymin=0.08 + 0.45 * lane, ymax=0.47 + 0.45 * lane, color=CARD, linewidth=2)
             ax.annotate(
-                str(value), (start, lane), xytext=(6, 0), textcoords="offset points", va="center",
+                str(value), (start, lane), xytext=(6, 1), textcoords="offset points", va="center",
                 color=COLOURS[colour], fontweight="bold",
             )  # fmt: skip
-        ax.plot(seen["time"], [lane] * len(seen), color=COLOURS[colour], **_SIGHTING)
-        ax.plot(absent["time"], [lane] * len(absent), color=COLOURS[colour], **_SIGHTING, markerfacecolor=CARD)
-        for time, code in absent.drop_duplicates("code")[["time", "code"]].itertuples(index=False):
-            style: dict[str, Any] = {
-                "textcoords": "offset points",
-                "ha": "center",
-                "fontsize": 7,
-                "color": COLOURS["event"],
-            }
-            ax.annotate(code, (time, lane), xytext=(0, 7), **style)
-        if not len(seen) and not len(absent):
+        low = lane - 0.31
+        ax.plot([time for time, _ in seen], [low] * len(seen), color=COLOURS[colour], **_SIGHTING)
+        rings = {**_SIGHTING, "markerfacecolor": CARD}
+        ax.plot([time for time, _ in absent], [low] * len(absent), color=COLOURS[colour], **rings)
+        for code, time in {code: time for time, code in reversed(absent)}.items():
+            style: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 7}
+            ax.annotate(code, (time, low), xytext=(0, 5), color=COLOURS["event"], **style)
+        if not seen and not absent:
             ax.annotate("never seen", (0, lane), va="center", color=COLOURS["faint"], fontstyle="italic")
 
 
-def _spans(seen: pd.DataFrame, end: float) -> list[tuple[float, float, Any]]:
+def _spans(seen: Sequence[tuple[float, Any]], end: float) -> list[tuple[float, float, Any]]:
     """Runs of one value: from its first sighting to the first of the next."""
     spans: list[tuple[float, float, Any]] = []
-    for time, value in seen[["time", "value"]].itertuples(index=False):
-        value = None if pd.isna(value) else value
+    for time, value in seen:
         if not spans or spans[-1][2] != value:
             if spans:
                 spans[-1] = (spans[-1][0], time, spans[-1][2])
@@ -239,14 +256,14 @@ def _mark_times(capture: Capture, name: str) -> list[tuple[float, str]]:
     return sorted([*marks, *((float(time), "Execute Update") for time in executed["time"])])
 
 
-def _marks(ax: Axes, capture: Capture, name: str) -> None:
-    for time, _ in _mark_times(capture, name):
-        ax.axvline(time, color=COLOURS["event"], linewidth=0.9, linestyle=(0, (4, 3)), zorder=0.5)
+def _marks(ax: Axes, marks: Sequence[tuple[float, str]]) -> None:
+    style: dict[str, Any] = {"linewidth": 0.9, "linestyle": (0, (4, 3)), "zorder": 0.5}
+    ax.vlines([time for time, _ in marks], 0, 1, transform=ax.get_xaxis_transform(), color=COLOURS["event"], **style)
 
 
-def _label_marks(ax: Axes, capture: Capture, name: str) -> None:
+def _label_marks(ax: Axes, marks: Sequence[tuple[float, str]]) -> None:
     """What the vertical lines are, above the chart; neighbours take turns in height."""
-    for number, (time, words) in enumerate(_mark_times(capture, name)):
+    for number, (time, words) in enumerate(marks):
         ax.annotate(
             words, (time, 1.0), xycoords=("data", "axes fraction"), xytext=(2, 3 + 10 * (number % 2)),
             textcoords="offset points", fontsize=7.5, color=COLOURS["event"],

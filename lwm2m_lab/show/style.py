@@ -43,6 +43,7 @@ __all__ = [
     "pixels",
     "png_bytes",
     "save_figure",
+    "stand_still",
     "svg_text",
 ]
 
@@ -144,6 +145,24 @@ def new_figure(
     return figure, list(axes.flat)
 
 
+def stand_still(figure: Figure, *, left: float, right: float, top: float, bottom: float) -> None:
+    """Give the bands of a figure their places, in place of a layout of its own, and take the ticks from the upper ones.
+
+    For pictures of one kind that follow each other: what they have in common stays where it is. A layout and its ticks
+    take half of a drawing's time.
+
+    Parameters
+    ----------
+    left, right, top, bottom : float
+        Inches between the edge of the picture and the axes.
+    """
+    width, height = figure.get_size_inches()
+    figure.set_layout_engine(None)
+    figure.subplots_adjust(left=left / width, right=1 - right / width, top=1 - top / height, bottom=bottom / height)
+    for ax in figure.axes[:-1]:
+        ax.xaxis.set_visible(False)
+
+
 def hide_axes(ax: Axes) -> None:
     """A place to draw on, without lines and numbers; those that are only switched off are laid out all the same."""
     ax.axis("off")
@@ -217,15 +236,20 @@ def marked_png(
     return out.getvalue()
 
 
-def png_bytes(figure: Figure) -> bytes:
+def png_bytes(figure: Figure, *, fast: bool = False) -> bytes:
     """The figure as PNG, the same bytes each time.
 
     What `savefig` would give: it draws a figure with a layout twice, the first time for the layout alone.
+
+    Parameters
+    ----------
+    fast : bool
+        Fast rather than small, for a picture that travels no further than to the browser beside the kernel.
     """
     with _ready(figure):
         canvas = _agg(figure)
         canvas.draw()
-        return _png(canvas)
+        return _png(canvas, **({"compress_level": 1} if fast else {}))
 
 
 def _agg(figure: Figure) -> Any:
@@ -233,10 +257,10 @@ def _agg(figure: Figure) -> Any:
     return figure.canvas if isinstance(figure.canvas, FigureCanvasAgg) else FigureCanvasAgg(figure)
 
 
-def _png(canvas: Any) -> bytes:
+def _png(canvas: Any, **how: Any) -> bytes:
     """What is on a canvas, as a file."""
     out, dpi = io.BytesIO(), canvas.figure.dpi
-    imsave(out, np.asarray(canvas.buffer_rgba()), format="png", metadata=_METADATA["png"], dpi=dpi)
+    imsave(out, np.asarray(canvas.buffer_rgba()), format="png", metadata=_METADATA["png"], dpi=dpi, pil_kwargs=how)
     return out.getvalue()
 
 

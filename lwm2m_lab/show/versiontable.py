@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import ipywidgets as widgets
 from matplotlib.figure import Figure
 
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.live.truth_table import TruthTable, case_run, truth_table
+from lwm2m_lab.live.run import Run
+from lwm2m_lab.live.truth_table import Case, TruthTable, truth_table
 from lwm2m_lab.show.chart import version_chart
 from lwm2m_lab.show.controls import nudged
 from lwm2m_lab.show.page import escaped
-from lwm2m_lab.show.style import COLOURS, png_bytes
+from lwm2m_lab.show.style import COLOURS, png_bytes, stand_still
 
 __all__ = ["VersionTable", "table_html", "truth_table_panel"]
 
@@ -67,6 +67,7 @@ class VersionTable:
             if given not in known:
                 raise BadInput(f"no {what} is named {given!r}; one of {', '.join(known)} is expected")
         self.truth = truth
+        self._drawn: dict[str, bytes] = {}
         self.device = widgets.Dropdown(
             options=[(f"{one.name} {one.about}", one.name) for one in truth.cases], value=device, description="device"
         )
@@ -85,6 +86,10 @@ class VersionTable:
         self._show()
 
     @property
+    def _case(self) -> Case:
+        return next(one for one in self.truth.cases if one.name == self.device.value)
+
+    @property
     def score(self) -> str:
         """Of the chosen cell."""
         return self.truth[self.strategy.value][self.device.value]
@@ -92,17 +97,19 @@ class VersionTable:
     @property
     def figure(self) -> Figure:
         """The picture, to be saved: ``lab.show.save_figure(panel.figure, "panel.svg")``."""
-        return version_chart(case_run(self.device.value))
+        return _chart(self._case.run)
 
     def _show(self) -> None:
-        case = next(one for one in self.truth.cases if one.name == self.device.value)
+        case = self._case
         self.table.value = table_html(self.truth, self.device.value, self.strategy.value)
         truth = "runs the new image" if case.runs_new else "does not run the new image"
         self.status.value = (
             f"<b>{escaped(self.strategy.value)}</b> of <b>{escaped(case.name)}</b>: {_SCORES[self.score][0]}; the"
             f" device {truth}. First look {escaped(str(case.seen.first))}, settled {escaped(str(case.seen.settled))}"
         )
-        self.picture.value = _chart(case.name)
+        if case.name not in self._drawn:
+            self._drawn[case.name] = png_bytes(_chart(case.run), fast=True)
+        self.picture.value = self._drawn[case.name]
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         return self.panel._repr_mimebundle_(**options)
@@ -111,9 +118,11 @@ class VersionTable:
         return f"VersionTable({self.device.value}, {self.strategy.value}: {_SCORES[self.score][0]})"
 
 
-@functools.lru_cache(maxsize=16)
-def _chart(device: str) -> bytes:
-    return png_bytes(version_chart(case_run(device)))
+def _chart(run: Run) -> Figure:
+    """The run of a cell. The axes stand still from one device to the next, so that what moves is the device's."""
+    figure = version_chart(run, progress=False)
+    stand_still(figure, left=2.2, right=0.6, top=0.72, bottom=0.52)
+    return figure
 
 
 def truth_table_panel(*, device: str = "D5", strategy: str = "S3") -> VersionTable:
