@@ -200,6 +200,6 @@ def samples() -> pd.DataFrame:
     >>> samples()["name"].iloc[0]
     'anjay-push-256-ok'
     """
-    import pandas as pd
+    from lwm2m_lab.trace.listing import Listing
 
-    return pd.DataFrame([{"name": one.name, "client": one.client, "shows": one.shows} for one in SAMPLES])
+    return Listing([{"name": one.name, "client": one.client, "shows": one.shows} for one in SAMPLES])

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import nbformat
+import numpy as np
 import pytest
 
 import lwm2m_lab as lab
@@ -25,7 +26,21 @@ def asked(path: pathlib.Path) -> set[str]:
 @pytest.mark.parametrize("name", list(EXERCISES))
 def test_no_answer_and_nonsense_are_answered_with_a_hint(name: str) -> None:
     """Never just "wrong", never an error, and another hint the next time."""
-    for answer in (None, "nonsense", -1, [], {}, object()):
+    for answer in (
+        None,
+        "nonsense",
+        -1,
+        [],
+        {},
+        object(),
+        float("nan"),
+        float("inf"),
+        2.5,
+        True,
+        np.bool_(True),
+        b"x",
+        {1: 2},
+    ):
         feedback = lab.check(name, answer)
         assert not feedback.right
         assert len(feedback.words) > 15
@@ -46,7 +61,7 @@ NEARLY: list[tuple[str, object, str]] = [
     ("02-failed", lab.Machine("1.1"), "has not moved"),
     ("03-labels", LABELS, "/5/0/7 is not 2.0.0 on trial: does a whole package lie there at that moment?"),
     ("03-labels", {**LABELS, "/5/0/7": "- - 2.0.0"}, "/5/0/7 has 3 values; five are asked for"),
-    ("03-rows", ROWS, "S3 has 1 cells that the runs do not bear out, D2 the first: it never sets /3/0/3"),
+    ("03-rows", ROWS, "S3 has 1 cell that the runs do not bear out, D2 the first: it never sets /3/0/3"),
     ("03-server", fails_idle, "an answer is expected"),
     ("03-server", lambda seen: seen.first.result == 1, "takes for not updated D4, which forgets the result"),
     ("03-device", lab.DeviceOptions(install_fails=True), "That is D6"),
@@ -84,6 +99,35 @@ def test_what_is_nearly_right_is_told_what_it_lacks(name: str, answer: object, l
     said = lab.check(name, answer)
     assert not said.right
     assert lacks in said.words.partition(" Hint: ")[0]
+
+
+#: Right, as people hand it in: numpy's numbers, a division, blanks, another case, a list for a string.
+ALIKE: list[tuple[str, object]] = [
+    ("01-blocks", np.int64(79)),
+    ("01-what-runs", " /3/0/3 "),
+    ("02-only-later", lab.Event.CANCEL),
+    ("03-labels", {"/5/0/7": [None, None, "2.0.0", None, None], "/3/0/3": ["1.0.0"] * 3 + ["2.0.0"] * 2,
+                   "/3/0/19": ["5.0.0"] * 5}),
+    ("03-rows", {"S2": "OK ok fs ok FS FS ok FF FS ok FS",
+                 "S3": ["ok", "FF", "FS", "ok", "FS", "ok", "FF", "ok", "ok", "ok", "FS"],
+                 "S6": "ok ok ok ok ok ok ok ok FS ok FS"}),
+    ("03-files", {"anjay-push-same-version": ["Succeeded", "undecided"],
+                  "anjay-push-delayed-failure": ["failed", "fail"]}),
+    ("04-rescale", 1536 / 64),
+    ("05-time-out", 5.0),
+    ("05-copies", np.int32(8)),
+    ("06-asks", "Device"),
+    ("07-frame", np.uint32(23)),
+    ("07-outcome-verdict", ["Failed", "pass"]),
+    ("08-01", ("object 5", np.int64(23), "Repository", "failed", "pass")),
+    ("12-pilot", 149.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "answer"), ALIKE, ids=[name for name, _ in ALIKE])
+def test_what_is_right_is_right_in_every_type(name: str, answer: object) -> None:
+    """How a number was come by, and how a word is spelled, is no part of the exercise."""
+    assert lab.check(name, answer).right, lab.check(name, answer).words
 
 
 def test_each_exercise_is_asked_in_a_lesson() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import pathlib
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 import lwm2m_lab as lab
@@ -72,3 +74,12 @@ def test_samples_open_by_name() -> None:
     assert list(lab.samples()["name"]) == [sample.name for sample in SAMPLES]
     with pytest.raises(BadInput, match="anjay-push-256-ok"):
         path_of("nothing")
+
+
+def test_what_a_sample_shows_is_said_whole() -> None:
+    """In a notebook and in a terminal: pandas would cut each sentence after fifty letters."""
+    table = lab.samples()
+    for one in SAMPLES:
+        assert html.escape(one.shows, quote=False) in table._repr_html_()
+        assert one.shows in repr(table)
+    assert "..." in repr(pd.DataFrame(table))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from lwm2m_lab.show.answers import whole
 from lwm2m_lab.show.clinic.keys import Needed
 from lwm2m_lab.trace.capture import Capture
 
@@ -97,13 +98,14 @@ def conclusion_of(answer: Any) -> Conclusion | str:
         if found is None:
             return f"The {what} is one of {', '.join(choices)}."
         words.append(found)
-    frames = [frames] if isinstance(frames, int) else frames
-    is_list = isinstance(frames, list | tuple | set | frozenset)
-    if not is_list or not frames or not all(isinstance(one, int) and not isinstance(one, bool) for one in frames):
+    frames = frames if isinstance(frames, list | tuple | set | frozenset) else [frames]
+    numbers = [whole(one) for one in frames]
+    named_frames = tuple(one for one in numbers if one is not None)
+    if not numbers or len(named_frames) < len(numbers):
         return "Name the frames that decide, as in [15, 23]."
-    if len(frames) > MOST_FRAMES:
-        return f"{len(frames)} frames are too many to be read: name at most {MOST_FRAMES} that decide."
-    return Conclusion(words[0], tuple(frames), words[1], words[2], words[3])
+    if len(named_frames) > MOST_FRAMES:
+        return f"{len(named_frames)} frames are too many to be read: name at most {MOST_FRAMES} that decide."
+    return Conclusion(words[0], named_frames, words[1], words[2], words[3])
 
 
 def lacking_frames(frames: Sequence[int], needed: Sequence[Needed], capture: Capture) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lwm2m_lab.show.answers import whole
 from lwm2m_lab.spec.firmware import Event
 from lwm2m_lab.spec.objects import DEVICE, FIRMWARE_UPDATE
 
@@ -44,11 +45,12 @@ class Exercise:
 
 def number(answer: Any, right: int, what: str) -> str:
     """What is missing where a number was asked for."""
-    if isinstance(answer, bool) or not isinstance(answer, int | float):
-        return f"A number is asked for: {what}."
-    if answer == right:
+    given = whole(answer)
+    if given is None:
+        return f"A whole number is asked for: {what}."
+    if given == right:
         return ""
-    return f"{answer} is too {'many' if answer > right else 'few'}: {what} is asked for."
+    return f"{given} is too {'many' if given > right else 'few'}: {what} is asked for."
 
 
 def whole_number(
@@ -65,19 +67,21 @@ def whole_number(
     otherwise : str
         For any other number: ``{}`` is what it means.
     """
-    if isinstance(answer, bool) or not isinstance(answer, int):
+    given = whole(answer)
+    if given is None:
         return "A whole number is asked for."
-    if answer == right:
+    if given == right:
         return ""
-    if not 0 <= answer < 2**32:
-        return f"{answer} is out of the question here."
-    return slips.get(answer) or otherwise.format(means(answer))
+    if not 0 <= given < 2**32:
+        return f"{given} is out of the question here."
+    return slips.get(given) or otherwise.format(means(given))
 
 
 def path(answer: Any, right: str) -> str:
     """What is missing where a resource was asked for."""
-    if not isinstance(answer, str) or not answer.startswith("/"):
-        return "A path is asked for, such as '/3/0/0'."
+    answer = answer.strip() if isinstance(answer, str) else ""
+    if not answer.startswith("/"):
+        return "A path is asked for, as a string that begins with a slash, such as '/3/0/0'."
     if answer == right:
         return ""
     parts = answer.strip("/").split("/")
@@ -91,7 +95,7 @@ def path(answer: Any, right: str) -> str:
 def events(answer: Any, right: set[Event], where: str) -> str:
     """What is missing where a set of events was asked for."""
     try:
-        given = set(answer)
+        given = {answer} if isinstance(answer, Event) else set(answer)
     except TypeError:
         return "A set of events is asked for, such as {lab.Event.RESET}."
     if not given <= set(Event):

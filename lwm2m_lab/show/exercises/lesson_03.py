@@ -13,11 +13,17 @@ from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.strategies import STRATEGIES
 from lwm2m_lab.live.strategy_score import score_strategy
 from lwm2m_lab.live.truth_table import TruthTable, case_run, truth_table
+from lwm2m_lab.show.answers import verdict, words
 from lwm2m_lab.show.exercises.judging import Exercise
 from lwm2m_lab.trace.capture import read
 
 __all__ = ["EXERCISES"]
 
+#: What to ask oneself where the verdict is not what was handed in.
+_WHY = {
+    "INCONCLUSIVE": "which reading or file is not in the capture, and would decide?",
+    "FAIL": "do the result and the version that were read fit together?",
+}
 _FILES = ("anjay-push-same-version", "anjay-push-delayed-failure")
 #: What is offered as evidence against a string that lies, and what it lacks; "" for what sees through it.
 _EVIDENCE = {
@@ -65,7 +71,7 @@ def _labels(answer: Any) -> str:
     if not isinstance(answer, dict) or set(answer) != set(_LABELS):
         return f"A dictionary is asked for, with {', '.join(_LABELS)}, each with five values, as '- - 1.0.0 - -'."
     for label, right in _labels_of_the_run().items():
-        given = str(answer[label]).replace("–", "-").split()
+        given = words(answer[label])
         if len(given) != len(right):
             return f"{label} has {len(given)} values; five are asked for: {', '.join(_MOMENTS)}."
         for moment, said, value in zip(_MOMENTS, given, right, strict=True):
@@ -81,14 +87,15 @@ def _rows(answer: Any) -> str:
     for name, row in answer.items():
         if name not in STRATEGIES:
             return f"There is no strategy {name!r}."
-        right, given = _table()[name], str(row).split()
+        right, given = _table()[name], words(row)
         if len(given) != len(right):
-            return f"{name} has {len(given)} cells of {len(right)}."
-        off = [device for device, said in zip(right, given, strict=True) if said != right[device]]
+            return f"{name} has {len(given)} of {len(right)} cells."
+        off = [device for device, said in zip(right, given, strict=True) if said.upper() != right[device].upper()]
         if off:
             case = next(one for one in _table().cases if one.name == off[0])
             return (
-                f"{name} has {len(off)} cells that the runs do not bear out, {off[0]} the first: it {case.about}; "
+                f"{name} has {len(off)} cell{'s' * (len(off) > 1)} that the runs do not bear out, {off[0]} the first: "
+                f"it {case.about}; "
                 f"downloaded {case.seen.downloaded}, first look {case.seen.first}."
             )
     return ""
@@ -139,10 +146,10 @@ def _judged(answer: Any) -> str:
         update, given = read(name).update(0), answer[name]
         if not isinstance(given, tuple | list) or len(given) != 2:
             return f"Of {name} two words are asked for: (outcome, verdict)."
-        if str(given[0]).lower() != update.outcome:
+        if str(given[0]).strip().lower() != update.outcome:
             return f"{name} did not end as {given[0]!r}: look at the last Update Result."
-        if str(given[1]).upper() != update.verdict:
-            return f"The outcome of {name} is right; its verdict is not {given[1]!r}."
+        if verdict(given[1]) != update.verdict:
+            return f"The outcome of {name} is right; its verdict is not {given[1]!r}: {_WHY[update.verdict]}"
     return ""
 
 

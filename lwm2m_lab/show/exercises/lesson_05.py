@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lwm2m_lab.live.experiment import push
+from lwm2m_lab.show.answers import whole
 from lwm2m_lab.show.exercises.judging import Exercise, whole_number
 from lwm2m_lab.trace.lossy import Lossy
 
@@ -33,7 +34,8 @@ def _needless(ack_timeout: float) -> int:
 
 
 def _time_out(answer: Any) -> str:
-    if isinstance(answer, bool) or not isinstance(answer, int):
+    answer = whole(answer)
+    if answer is None:
         return "A whole number of seconds is asked for."
     if not 1 <= answer <= 60:
         return f"{answer} s is out of the question here."
@@ -47,7 +49,8 @@ def _time_out(answer: Any) -> str:
 
 def _copies(answer: Any) -> str:
     blocks = -(-_SIZE // _BLOCK_SIZE)
-    if isinstance(answer, bool) or not isinstance(answer, int):
+    answer = whole(answer)
+    if answer is None:
         return "A whole number is asked for."
     if not 0 <= answer <= 100:
         return f"{answer} is out of the question here."

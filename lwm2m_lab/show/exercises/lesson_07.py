@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+from lwm2m_lab.show.answers import verdict, whole
 from lwm2m_lab.show.exercises import judging
 from lwm2m_lab.show.exercises.judging import Exercise
 from lwm2m_lab.show.scene import rungs
@@ -24,7 +25,8 @@ def _deciding_frame() -> int:
 
 
 def _frame(answer: Any) -> str:
-    if isinstance(answer, bool) or not isinstance(answer, int):
+    answer = whole(answer)
+    if answer is None:
         return "The number of a frame is asked for, a whole number as in the first column of the ladder."
     if answer == _deciding_frame():
         return ""
@@ -40,11 +42,11 @@ def _outcome_and_verdict(answer: Any) -> str:
     update = _sample("anjay-push-badcrc").update(0)
     if not isinstance(answer, tuple | list) or len(answer) != 2:
         return "Two words are asked for: (outcome, verdict)."
-    outcome, verdict = (str(word).strip() for word in answer)
+    outcome, said = (str(word).strip() for word in answer)
     if outcome.lower() != update.outcome:
         return f"The update did not end as {outcome!r}: look at the last Update Result."
-    if verdict.upper() != update.verdict:
-        return f"The outcome is right; the verdict is not {verdict!r}: which rule did the device break?"
+    if verdict(said) != update.verdict:
+        return f"The outcome is right; the verdict is not {said!r}: which rule did the device break?"
     return ""
 
 

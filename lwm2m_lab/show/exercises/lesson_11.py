@@ -8,6 +8,7 @@ from typing import Any
 from lwm2m_lab.live.conformance import conformance
 from lwm2m_lab.live.faults import all_faults
 from lwm2m_lab.live.options import DeviceOptions
+from lwm2m_lab.show.answers import verdict
 from lwm2m_lab.show.exercises.judging import Exercise
 from lwm2m_lab.trace.findings import Verdict
 
@@ -50,11 +51,11 @@ def _without_version() -> Verdict:
 
 
 def _verdict(answer: Any) -> str:
-    if not isinstance(answer, str) or answer.strip().upper() not in set(Verdict):
+    if verdict(answer) not in set(Verdict):
         return f"A verdict is asked for, as a string: one of {', '.join(Verdict)}."
-    if answer.strip().upper() == _without_version():
+    if verdict(answer) == _without_version():
         return ""
-    return f"{answer!r} would blame or excuse the device for a resource that is optional."
+    return f"{str(answer)!r} would blame or excuse the device for a resource that is optional."
 
 
 EXERCISES: dict[str, Exercise] = {

@@ -8,6 +8,7 @@ from typing import Any
 
 from lwm2m_lab.live.campaign_run import CampaignRun
 from lwm2m_lab.live.rollout import campaign
+from lwm2m_lab.show.answers import whole
 from lwm2m_lab.show.exercises.judging import Exercise, whole_number
 from lwm2m_lab.spec.profiles import PROFILES
 
@@ -31,7 +32,8 @@ def _limit(answer: Any) -> str:
 
 def _pilot(answer: Any) -> str:
     right = math.ceil(math.log(1 - _SURE) / math.log(1 - _FAULT))
-    if isinstance(answer, bool) or not isinstance(answer, int):
+    answer = whole(answer)
+    if answer is None:
         return "A whole number of devices is asked for."
     if not 1 <= answer <= 10**6:
         return f"{answer} is out of the question here."
