@@ -22,10 +22,11 @@ def add(commands: Any) -> None:
     option = command.add_argument
     option(
         "--server",
-        default="coap://127.0.0.1:5683",
+        action="append",
         metavar="URI",
-        help="the LwM2M server (%(default)s), or coaps://HOST",
+        help="the LwM2M server (coap://127.0.0.1:5683), or coaps://HOST; again for a second one at the same time",
     )
+    option("--access", action="append", default=[], metavar="2=R", help="what a server, by number, may do: some of RWE")
     add_credentials(command)
     option("--ca", metavar="FILE", help="who vouches for a server of https: certificates in PEM")
     option("--endpoint", metavar="NAME", help="endpoint name (urn:dev:lab-1)")
@@ -67,7 +68,8 @@ def _run(options: argparse.Namespace) -> int:
     check_outputs(options)
     device = Device(
         _device_options(options),
-        server=options.server,
+        servers=options.server or ["coap://127.0.0.1:5683"],
+        access=_access(options.access),
         bind=address(options.bind),
         credentials=credentials(options),
         ca=options.ca,
@@ -77,7 +79,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     with device:
         try:
-            print(f"{device.endpoint} at {device.address}, server {device.server}", flush=True)
+            print(f"{device.endpoint} at {device.address}, server {' and '.join(device.servers)}", flush=True)
             device.run_until_end()
         finally:
             write_outputs(options, device.capture)
@@ -93,6 +95,17 @@ def _device_options(options: argparse.Namespace) -> DeviceOptions:
     given |= {name: True for name in ("queue_mode", "install_fails") if getattr(options, name)}
     base = DeviceOptions.named(options.like) if options.like else DeviceOptions()
     return replace(base, **given, faults=(*base.faults, *options.fault))
+
+
+def _access(given: list[str]) -> dict[int, str]:
+    """Rights by the number of a server."""
+    found = {}
+    for one in given:
+        number, equals, letters = one.partition("=")
+        if not equals or not number.isascii() or not number.isdigit() or len(number) > 5:
+            raise BadInput(f"--access is {one!r}; a server's number and its rights are expected, as in 2=R or 2=RWE")
+        found[int(number)] = letters
+    return found
 
 
 def address(text: str, *, port: int = 0, name: str = "--bind") -> tuple[str, int]:

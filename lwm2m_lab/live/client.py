@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
+import functools
 import ssl
 import urllib.parse
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import aiocoap
@@ -21,20 +23,21 @@ from aiocoap.numbers.codes import Code
 from aiocoap.pipe import Pipe
 
 from lwm2m_lab.live import faults
-from lwm2m_lab.live.attributes import Attributes, AttributeStore
+from lwm2m_lab.live.accounts import Account, accounts_of
 from lwm2m_lab.live.blockwise import BodyReceiver, Partial, in_blocks, szx_of
 from lwm2m_lab.live.credentials import Credentials
 from lwm2m_lab.live.endpoint import Endpoint
 from lwm2m_lab.live.flash import Flash, StateFile
-from lwm2m_lab.live.instances import DeviceInstance, ServerInstance
+from lwm2m_lab.live.instances import DeviceInstance
 from lwm2m_lab.live.network import Address, Network
 from lwm2m_lab.live.observing import Observations
-from lwm2m_lab.live.operations import Instance, Operations
+from lwm2m_lab.live.operations import Operations
 from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.pull import is_local
 from lwm2m_lab.live.reach import Reach
 from lwm2m_lab.live.registration import Registration
 from lwm2m_lab.live.requests import NoAnswer, Requester, Timers, cancel, path_of, unknown_critical
+from lwm2m_lab.live.secure import Sessions
 from lwm2m_lab.live.slots import Slot, slots_of
 from lwm2m_lab.live.tree import Refusal
 from lwm2m_lab.live.updater import Updater
@@ -92,8 +95,8 @@ class LwM2MClient:
         What the device is like.
     network : Network
         Simulated or real.
-    server : str
-        URI of the LwM2M server, ``coap://192.0.2.1``.
+    server : str or sequence of str
+        URI of the LwM2M server, ``coap://192.0.2.1``, or of several.
     bind : (str, int)
         Own address.
     timers : Timers
@@ -110,6 +113,8 @@ class LwM2MClient:
         Called with each `Happening`.
     first_number : int
         The Observe number of the answer that begins an observation.
+    access : mapping of int to str
+        What a server may do with Objects 3 and 5, by Short Server ID, where there are several: ``{2: "R"}``.
     """
 
     def __init__(
@@ -117,7 +122,7 @@ class LwM2MClient:
         options: DeviceOptions,
         *,
         network: Network,
-        server: str,
+        server: str | Sequence[str],
         bind: Address,
         timers: Timers,
         credentials: Credentials | None = None,
@@ -126,10 +131,13 @@ class LwM2MClient:
         new_ports: bool = True,
         told: Callable[[Happening], None] = lambda _: None,
         first_number: int = 0,
+        access: Mapping[int, str] = MappingProxyType({}),
     ) -> None:
         # The client itself is one of the parts that a fault may change.
         self.__class__ = faults.build(type(self), options.faults)
-        self.options, self.network, self.server, self.timers = options, network, server, timers
+        self.options, self.network, self.timers = options, network, timers
+        self.servers = (server,) if isinstance(server, str) else tuple(server)
+        self.access = access
         self.reach = Reach(network, bind[0], timers, credentials, told=self._happened, trusted=trusted)
         self.store = store
         self.flash, self._had_state = store.load(options) if store else (Flash.new(options), False)
@@ -141,6 +149,7 @@ class LwM2MClient:
         #: Set once the device has booted for the first time.
         self.booted = asyncio.Event()
         self.endpoint = Endpoint()
+        self._lines: dict[str, tuple[Endpoint, Requester]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
@@ -156,40 +165,85 @@ class LwM2MClient:
         """From power on to power off; whatever runs beside ends with it."""
         self._power: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.updater = self.with_faults(Updater)(self.options, self.flash, self)
-        self.attributes = AttributeStore()
         self.bodies = BodyReceiver(limit=LARGEST_BODY, preferred_szx=szx_of(self.options.block_size))
-        self.endpoint = self.with_faults(Endpoint)()
-        if self.options.queue_mode:
-            self.endpoint.awake_for = MAX_TRANSMIT_WAIT
-        bind = (self._bind[0], self.port())
-        scheme = self.server.partition(":")[0]
-        sessions = self.reach.sessions() if scheme == "coaps" else None
-        context = await self.network.context(self, side="device", bind=bind, endpoint=self.endpoint, sessions=sessions)
-        self.boots += 1
-        self.updater.requester = requester = Requester(context, self.timers, scheme, sessions)
-        self.operations = Operations(self._instances(), lwm2m=self.options.lwm2m, attributes=self.attributes)
-        self.registration = self.with_faults(Registration)(
-            self.server, requester, self.options, self.flash.settings, self.operations, self._happened
-        )
-        self.observations = self.with_faults(Observations)(
-            self.operations.readable, self._effective, timers=self.timers, first=self._first_number
-        )
-        self.updater.load()
-        self._happened("boot")
-        self.updater.boot(rebooted=self.boots > 1 or self._had_state)
-        self.refresh()
-        if self.registers():
-            self.spawn(self.registration.keep())
-        self.booted.set()
-        try:
+        async with self._sockets():
+            self.boots += 1
+            self.updater.requester = self._lines[_scheme(self.servers[0])][1]
+            self._open_accounts()
+            self.observations = self.with_faults(Observations)(timers=self.timers, first=self._first_number)
+            self.updater.load()
+            self._happened("boot")
+            self.updater.boot(rebooted=self.boots > 1 or self._had_state)
+            self.refresh()
+            if self.registers():
+                for account in self.accounts:
+                    if account.uri:
+                        self.spawn(account.registration.keep())
+            self.booted.set()
+            try:
+                yield
+            finally:
+                await cancel(*self._tasks)
+                self._tasks.clear()
+                self.observations.forget()
+
+    @asynccontextmanager
+    async def _sockets(self) -> AsyncIterator[None]:
+        """A socket for each scheme that a server has; the first one has the device's own port."""
+        self._lines.clear()
+        async with contextlib.AsyncExitStack() as stack:
+            for scheme in dict.fromkeys(map(_scheme, self.servers)):
+                endpoint = self.with_faults(Endpoint)()
+                if self.options.queue_mode:
+                    endpoint.awake_for = MAX_TRANSMIT_WAIT
+                port = 0 if self._lines else self.port()
+                if not self._lines:
+                    self.endpoint = endpoint
+                sessions = self.reach.sessions() if scheme == "coaps" else None
+                context = await self.network.context(
+                    self, side="device", bind=(self._bind[0], port), endpoint=endpoint, sessions=sessions
+                )
+                stack.push_async_callback(context.shutdown)
+                if sessions is not None:
+                    stack.callback(self._close, sessions)
+                self._lines[scheme] = endpoint, Requester(context, self.timers, scheme, sessions)
             yield
-        finally:
-            await cancel(*self._tasks)
-            self._tasks.clear()
-            self.observations.forget()
-            if sessions is not None and not self._leaves:
-                sessions.close(alert=False)  # a restart says nothing to anybody
-            await context.shutdown()
+
+    def _close(self, sessions: Sessions) -> None:
+        """A restart says nothing to anybody; an end in order is said by the socket's own end."""
+        if not self._leaves:
+            sessions.close(alert=False)
+
+    def _open_accounts(self) -> None:
+        """What each server is to this boot of the device."""
+        flash, options = self.flash, self.options
+        device = DeviceInstance(options, flash, reboot=lambda: self.spawn(self._reboot_soon()))
+        self.accounts = accounts_of(
+            self.servers,
+            lambda number: flash.settings_of(number, options),
+            (device, self.updater),
+            options=options,
+            access=self.access,
+        )
+        for one in self.accounts:
+            requester = self._lines[_scheme(one.uri or self.servers[0])][1]
+            one.registration = self.with_faults(Registration)(
+                one.uri, requester, options, one.settings, one.operations, functools.partial(self._told_by, one)
+            )
+
+    def _told_by(self, account: Account, what: str) -> None:
+        """What happened to a registration; of a further server it says which."""
+        self._happened(what if account.number == 0 else f"{what}, server {account.short_id}")
+
+    @property
+    def registration(self) -> Registration:
+        """The registration at the first server."""
+        return self.accounts[0].registration
+
+    @property
+    def operations(self) -> Operations:
+        """What the first server may ask."""
+        return self.accounts[0].operations
 
     def with_faults(self, part: type[T]) -> type[T]:
         """A part of the device, with the faults that are its own."""
@@ -203,31 +257,24 @@ class LwM2MClient:
         """Whether the device registers in this boot."""
         return True
 
-    def _instances(self) -> tuple[Instance, ...]:
-        """The objects of this device."""
-        return (
-            ServerInstance(self.flash.settings, self.options, self),
-            DeviceInstance(self.options, self.flash, reboot=lambda: self.spawn(self._reboot_soon())),
-            self.updater,
-        )
-
-    def renew(self) -> None:
-        """Send a registration Update soon."""
-        self.registration.renew()
-
-    def disable(self) -> None:
-        """De-register, and register again after the Disable Timeout."""
-        self.registration.disable()
+    def account_of(self, remote: Any) -> Account:
+        """The server that something comes from; of several the last stands for whoever is none."""
+        if len(self.accounts) == 1:
+            return self.accounts[0]
+        return next((one for one in self.accounts if one.uri and one.is_at(remote)), self.accounts[-1])
 
     async def leave(self) -> None:
         """De-register before an orderly end; a server that does not answer is left all the same."""
         self._leaves = True
-        location = self.registration.location
+        await asyncio.gather(*(self._leave(one.registration) for one in self.accounts))
+
+    async def _leave(self, registration: Registration) -> None:
+        location = registration.location
         # A notification that nobody acknowledges takes the request that waits behind it along (NSTART, RFC 7252, 4.7).
         for _ in range(2):
-            self.registration.location = location
+            registration.location = location
             with contextlib.suppress(NoAnswer):
-                await self.registration.deregister()
+                await registration.deregister()
                 return
 
     # ---------------------------------------------------------------- what the updater needs (updater.Host)
@@ -293,7 +340,8 @@ class LwM2MClient:
 
     def own_addresses(self) -> frozenset[str]:
         """Where this device answers."""
-        return frozenset({"{}:{}".format(*self.endpoint.address), f"localhost:{self.endpoint.address[1]}"})
+        addresses = [endpoint.address for endpoint, _ in self._lines.values()]
+        return frozenset(name for host, port in addresses for name in (f"{host}:{port}", f"localhost:{port}"))
 
     def schemes(self) -> tuple[str, ...]:
         """Schemes of a Package URI that can be fetched on this network."""
@@ -308,8 +356,8 @@ class LwM2MClient:
         return await self.reach.fetch_by_http(uri, limit=limit, partial=partial)
 
     def server_is_local(self) -> bool:
-        """Whether the server's host is this machine, or in a network that only its members reach."""
-        return is_local(urllib.parse.urlsplit(self.server).hostname or "")
+        """Whether a server's host is this machine, or in a network that only its members reach."""
+        return any(is_local(urllib.parse.urlsplit(one).hostname or "") for one in self.servers)
 
     def _happened(self, what: str) -> None:
         state, result = self.updater.machine.state, self.updater.machine.result
@@ -330,45 +378,51 @@ class LwM2MClient:
 
     async def render_to_pipe(self, pipe: Pipe) -> None:
         """Answer one request (what aiocoap asks of a site)."""
-        request = pipe.request
+        request, account = pipe.request, self.account_of(pipe.request.remote)
         if self.refuses_options(request):
             pipe.add_response(aiocoap.Message(code=Code.BAD_OPTION), is_last=True)
-        elif request.opt.observe == 0 and (paths := self._observable(request)):
-            await self.observations.serve(pipe, paths, lambda: in_blocks(request, self.operations.perform(request)))
+        elif request.opt.observe == 0 and (paths := self._observable(request, account)):
+            await self.observations.serve(
+                pipe,
+                paths,
+                lambda: in_blocks(request, account.operations.perform(request)),
+                tree=account.operations.readable,
+                attributes=account.effective,
+            )
         else:
-            pipe.add_response(self._answer(request), is_last=True)
+            pipe.add_response(self._answer(request, account), is_last=True)
 
     def refuses_options(self, request: aiocoap.Message) -> bool:
         """Whether a request has a critical option that is not understood."""
         return unknown_critical(request)
 
-    def _observable(self, request: aiocoap.Message) -> tuple[str, ...]:
+    def _observable(self, request: aiocoap.Message, account: Account) -> tuple[str, ...]:
         """The paths of an Observe or Observe-Composite; none where it is neither."""
         if request.code == Code.GET:
             return (path_of(request),)
         if request.code != Code.FETCH or path_of(request) != "/" or self.options.lwm2m == "1.0":
             return ()
         try:
-            return self.operations.composite_paths(request)
+            return account.operations.composite_paths(request)
         except Refusal:
             return ()
 
-    def _answer(self, request: aiocoap.Message) -> aiocoap.Message:
+    def _answer(self, request: aiocoap.Message, account: Account) -> aiocoap.Message:
         """One request and its answer, in blocks where it comes or goes in blocks."""
         writes_package = path_of(request) == "/5/0/0" and request.code in (Code.PUT, Code.POST)
         says_what, is_put = request.opt.content_format is not None, request.code == Code.PUT
         if writes_package and (says_what or (is_put and not request.opt.uri_query)):
+            if not account.operations.permits("W", "/5/0"):
+                return self.updater.receiver.answer(request, Code.UNAUTHORIZED)
             return self.updater.write_package(request)
         body = self.bodies.whole(request)
         if body.code.is_response():
             return body
-        response = in_blocks(request, self.operations.perform(body))
+        response = in_blocks(request, account.operations.perform(body))
         if request.code not in (Code.GET, Code.FETCH):
             self.refresh()
         return response
 
-    def _effective(self, path: str) -> Attributes:
-        """The attributes of a path, down to the defaults of the server's own object."""
-        settings = self.flash.settings
-        defaults = Attributes(pmin=settings.default_pmin, pmax=settings.default_pmax)
-        return self.attributes.effective(path, defaults=defaults)
+
+def _scheme(uri: str) -> str:
+    return uri.partition(":")[0]

@@ -6,10 +6,11 @@ import asyncio
 import os
 import pathlib
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
 from lwm2m_lab.errors import BadInput, LabError
+from lwm2m_lab.live.accounts import check_access
 from lwm2m_lab.live.background import Background, Ready
 from lwm2m_lab.live.certificate import trusting_context
 from lwm2m_lab.live.client import Happening, LwM2MClient
@@ -41,6 +42,11 @@ class Device:
         What it is like.
     server : str
         The LwM2M server, ``coap://127.0.0.1:5683`` or ``coaps://127.0.0.1``.
+    servers : sequence of str, optional
+        In place of `server`: several at the same time, each with a registration, an instance of Object 1 and
+        notifications of its own; Object 2 says what each may do.
+    access : mapping of int to str, optional
+        Rights on Objects 3 and 5 by Short Server ID, counted from 1: ``{2: "R"}``; without it all have R, W and E.
     bind : (str, int)
         Own address and port. Loopback unless told; port 0 takes a free one, and another one after each reboot.
     credentials : Credentials, optional
@@ -60,7 +66,8 @@ class Device:
     Raises
     ------
     BadInput
-        For a server that is no such URI, coaps without credentials or without DTLSSocket, a state file that is none.
+        For a server that is no such URI or comes twice, rights of a server that there is not,
+        coaps without credentials or without DTLSSocket, a state file that is none.
 
     Examples
     --------
@@ -74,6 +81,8 @@ class Device:
         options: DeviceOptions | None = None,
         *,
         server: str = "coap://127.0.0.1:5683",
+        servers: Sequence[str] | None = None,
+        access: Mapping[int, str] | None = None,
         bind: Address = ("127.0.0.1", 0),
         credentials: Credentials | None = None,
         ca: str | os.PathLike[str] | None = None,
@@ -82,9 +91,12 @@ class Device:
         session_keys: bool = False,
         told: Callable[[Happening], None] = lambda _: None,
     ) -> None:
-        self.options, self.server = options or DeviceOptions(), _checked(server)
+        self.options = options or DeviceOptions()
+        self.servers = tuple(_checked(one) for one in ([server] if servers is None else servers))
+        check_access(access or {}, self.servers)
         self._credentials = credentials or Credentials.from_environment()
-        _check_credentials(self.server, self._credentials)
+        for one in self.servers:
+            _check_credentials(one, self._credentials)
         self._network = LoopbackNetwork(most=MOST_SIGHTINGS)
         trusted = trusting_context(ca) if session_keys or ca is not None else None
         self._tls_keys = TlsKeys() if session_keys else None
@@ -94,7 +106,8 @@ class Device:
         self._client = LwM2MClient(
             self.options,
             network=self._network,
-            server=self.server,
+            server=self.servers,
+            access=access or {},
             bind=bind,
             timers=timers or Timers(),
             credentials=self._credentials,
@@ -172,6 +185,11 @@ class Device:
         return self.options.endpoint
 
     @property
+    def server(self) -> str:
+        """The first server."""
+        return self.servers[0]
+
+    @property
     def address(self) -> str:
         """Where it answers now, ``127.0.0.1:40123``; after a reboot it may be elsewhere."""
         host, port = self._client.endpoint.address
@@ -200,6 +218,8 @@ class Device:
     def wait_for(self, what: str, *, within: float = 30.0) -> Happening:
         """Wait until something has happened, ``"registered"`` or an event of the state machine, since the start.
 
+        At a second server that is ``"registered, server 2"``.
+
         Raises
         ------
         LabError
@@ -218,15 +238,25 @@ class Device:
             raise LabError(f"{what!r} did not happen to {self.endpoint} within {within:g} s{why}")
         return happened
 
-    def send(self, *paths: str) -> str | None:
-        """Send values to the server unasked (LwM2M 1.1); the code of the answer, None where Send is not to be had.
+    def send(self, *paths: str, to: int = 1) -> str | None:
+        """Send values to a server unasked (LwM2M 1.1); the code of the answer, None where Send is not to be had.
+
+        Parameters
+        ----------
+        *paths : str
+        to : int
+            Short Server ID; 1 is the first server.
 
         Raises
         ------
+        BadInput
+            For a server that there is not.
         NoAnswer
             When the server does not answer.
         """
-        response = self._life.within(lambda: self._client.registration.send(paths))
+        if not 1 <= to <= len(self.servers):
+            raise BadInput(f"server {to} is none of this device; 1 to {len(self.servers)} is expected")
+        response = self._life.within(lambda: self._client.accounts[to - 1].registration.send(paths))
         return None if response is None else str(response.code.dotted)
 
     def capture(self) -> Capture:
@@ -243,7 +273,7 @@ class Device:
         self._life.notify()
 
     def __repr__(self) -> str:
-        return f"Device({self.endpoint!r}, server={self.server!r}, {self.state}, {self.result})"
+        return f"Device({self.endpoint!r}, server={', '.join(self.servers)!r}, {self.state}, {self.result})"
 
 
 def _checked(server: str) -> str:

@@ -43,6 +43,9 @@ class Flash:
         not confirmed goes back to it.
     boot : Boot
     settings : ServerSettings
+        Of the first server.
+    more_settings : list of ServerSettings
+        Of the others.
     state, result : State, UpdateResult
     package, package_uri : bytes, str
     severity, max_defer_period, automatic_upgrade
@@ -66,6 +69,13 @@ class Flash:
     automatic_upgrade: bool = False
     state_changed_at: int | None = None
     deferred_until: int | None = None
+    more_settings: list[ServerSettings] = field(default_factory=list)
+
+    def settings_of(self, number: int, options: DeviceOptions) -> ServerSettings:
+        """The settings of a server, counted from 0; those of one that is new are the factory's."""
+        while len(self.more_settings) < number:
+            self.more_settings.append(ServerSettings(options.lifetime))
+        return self.more_settings[number - 1] if number else self.settings
 
     @classmethod
     def new(cls, options: DeviceOptions) -> Flash:
@@ -164,6 +174,7 @@ class StateFile:
             raise ValueError("the package beside it is another one")
         self._written = ("", digest)
         settings = ServerSettings(**record.pop("settings"))
+        record["more_settings"] = [ServerSettings(**one) for one in record.get("more_settings", ())]
         state, result = State(record.pop("state")), UpdateResult(record.pop("result"))
         return Flash(settings=settings, state=state, result=result, package=package, **record)
 
@@ -174,6 +185,7 @@ def _plain(flash: Flash) -> dict[str, Any]:
     return {
         **plain,
         "settings": dataclasses.asdict(flash.settings),
+        "more_settings": [dataclasses.asdict(one) for one in flash.more_settings],
         "state": int(flash.state),
         "result": int(flash.result),
     }

@@ -55,10 +55,12 @@ class Registered(Protocol):
 
 
 class ServerInstance:
-    """`/1/0`: the server's own settings."""
+    """`/1/0` and its like: the settings of one server."""
 
-    def __init__(self, settings: ServerSettings, options: DeviceOptions, registration: Registered) -> None:
-        self.settings, self.registration = settings, registration
+    def __init__(
+        self, settings: ServerSettings, options: DeviceOptions, registration: Registered, *, number: int = 0
+    ) -> None:
+        self.settings, self.registration, self.number = settings, registration, number
         self.definition: ObjectDefinition = SERVER[options.lwm2m]
 
     def has(self, resource: int) -> bool:
@@ -66,7 +68,7 @@ class ServerInstance:
 
     def values(self) -> dict[int, Value]:
         """The short server id, and the settings that the server has made."""
-        shown: dict[int, Value] = {0: 1}
+        shown: dict[int, Value] = {0: self.number + 1}
         for resource, name in _SETTINGS.items():
             value = getattr(self.settings, name)
             if value is not None and self.has(resource):
@@ -106,6 +108,7 @@ class Versions(Protocol):
 class DeviceInstance:
     """`/3/0`: what the device is, and which firmware runs on it."""
 
+    number = 0
     #: Manufacturer, model, reboot, error code, binding.
     _ALWAYS = frozenset({0, 1, 4, 11, 16})
 

@@ -76,6 +76,8 @@ class Host(Protocol):
 class FirmwareObject:
     """`/5/0`: values, settings, and the step of the machine."""
 
+    number = 0
+
     def __init__(self, options: DeviceOptions, flash: Flash, host: Host) -> None:
         self.options, self.flash, self.host = options, flash, host
         self.profile = profile(options.profile)

@@ -84,10 +84,6 @@ class Observations:
 
     Parameters
     ----------
-    tree : callable
-        The values that can be read now, by path.
-    attributes : callable
-        The attributes that hold for a path now.
     timers : Timers
         How a notification is sent again.
     first : int
@@ -96,26 +92,40 @@ class Observations:
 
     def __init__(
         self,
-        tree: Callable[[], Tree],
-        attributes: Callable[[str], Attributes],
         *,
         timers: Timers | None = None,
         first: int = 0,
     ) -> None:
-        self._tree, self._attributes, self._first = tree, attributes, first
+        self._first = first
         self._tuning = (timers or Timers()).tuning
         self._observers: list[Observer] = []
 
     def __len__(self) -> int:
         return len(self._observers)
 
-    async def serve(self, pipe: Pipe, paths: tuple[str, ...], read: Callable[[], aiocoap.Message]) -> None:
-        """Answer now and at every change, until the observer loses interest or the device its power."""
+    async def serve(
+        self,
+        pipe: Pipe,
+        paths: tuple[str, ...],
+        read: Callable[[], aiocoap.Message],
+        *,
+        tree: Callable[[], Tree],
+        attributes: Callable[[str], Attributes],
+    ) -> None:
+        """Answer now and at every change, until the observer loses interest or the device its power.
+
+        Parameters
+        ----------
+        tree : callable
+            The values that the observer can read now, by path.
+        attributes : callable
+            The attributes that hold for a path now, as the observer's server has set them.
+        """
         response = read()
         if not response.code.is_successful() or len(self) >= MOST:
             pipe.add_response(response, is_last=True)
             return
-        observer = Observer(paths, read, lambda: self._values_of(paths), self._attributes)
+        observer = Observer(paths, read, lambda: _values_of(paths, tree()), attributes)
         self._observers.append(observer)
         number = self._first
         try:
@@ -148,6 +158,6 @@ class Observations:
             observer.stop()
         self._observers.clear()
 
-    def _values_of(self, paths: tuple[str, ...]) -> Seen:
-        tree = self._tree()
-        return {entry.path: entry.value for path in paths for entry in spread(path, tree)}
+
+def _values_of(paths: tuple[str, ...], tree: Tree) -> Seen:
+    return {entry.path: entry.value for path in paths for entry in spread(path, tree)}

@@ -28,9 +28,10 @@ _COMPOSITE = {Code.FETCH, Code.iPATCH}
 
 
 class Instance(Protocol):
-    """One object instance of a device, number 0 of its object."""
+    """One object instance of a device."""
 
     definition: ObjectDefinition
+    number: int
 
     def has(self, resource: int) -> bool:
         """Whether the device has this resource, readable or not."""
@@ -59,16 +60,22 @@ class Operations:
     """
 
     def __init__(self, instances: Iterable[Instance], *, lwm2m: str, attributes: AttributeStore) -> None:
-        self.instances: Mapping[int, Instance] = {one.definition.id: one for one in instances}
+        #: By object and instance.
+        self.instances: Mapping[tuple[int, int], Instance] = {(one.definition.id, one.number): one for one in instances}
+        self._objects = {number for number, _ in self.instances}
         self.lwm2m, self.attributes = lwm2m, attributes
 
     def readable(self) -> dict[str, Value]:
         """Every resource that can be read now, by path."""
         return {
-            f"/{number}/0/{resource}": value
-            for number, instance in self.instances.items()
+            f"/{number}/{which}/{resource}": value
+            for (number, which), instance in self.instances.items()
             for resource, value in instance.values().items()
         }
+
+    def permits(self, right: str, path: str) -> bool:
+        """Whether whoever asks has a right, R, W or E, on what a path names."""
+        return True
 
     def perform(self, request: aiocoap.Message) -> aiocoap.Message:
         """The answer to one request whose body is whole."""
@@ -114,13 +121,10 @@ class Operations:
         if parts[0] == "0":
             raise Refusal(Code.UNAUTHORIZED, "Object 0 belongs to the bootstrap server")
         numbers = [int(part) if part.isascii() and part.isdigit() and len(part) < 6 else -1 for part in parts]
-        instance = self.instances.get(numbers[0])
-        there = instance is not None and len(parts) <= (3 if self.lwm2m == "1.0" else 4)
+        there = numbers[0] in self._objects and len(parts) <= (3 if self.lwm2m == "1.0" else 4)
         if there and len(parts) > 1:
-            there = numbers[1] == 0
-        if there and len(parts) > 2:
-            assert instance is not None
-            there = instance.has(numbers[2])
+            instance = self.instances.get((numbers[0], numbers[1]))
+            there = instance is not None and (len(parts) == 2 or instance.has(numbers[2]))
         if there and len(parts) > 3:
             there = any(entry.path == path for entry in tree.spread(path, self.readable()))
         if not there:
@@ -128,8 +132,8 @@ class Operations:
         return len(parts)
 
     def _resource(self, path: str) -> tuple[Instance, int]:
-        number, _, resource = (int(part) for part in path.strip("/").split("/"))
-        return self.instances[number], resource
+        number, which, resource = (int(part) for part in path.strip("/").split("/"))
+        return self.instances[number, which], resource
 
     def _definition(self, path: str) -> Resource:
         """What the object says of a resource."""
@@ -154,17 +158,22 @@ class Operations:
         return aiocoap.Message(code=Code.CONTENT, payload=payload, content_format=content_format)
 
     def _discover(self, request: aiocoap.Message) -> aiocoap.Message:
-        """The object, its instance and its resources, with the attributes of each."""
+        """The object, its instances and their resources, with the attributes of each."""
         path = path_of(request)
         number = int(path.split("/")[1])
-        instance, readable = self.instances[number], self.readable()
-        version = {"ver": instance.definition.version} if self.lwm2m != "1.0" else {}
-        known: list[tuple[str, dict[str, str]]] = [(f"/{number}", version), (f"/{number}/0", {})]
-        for resource in sorted(instance.definition.resources):
-            name = f"/{number}/0/{resource}"
-            if instance.has(resource):
-                many = readable.get(name)
-                known.append((name, {"dim": str(len(many))} if isinstance(many, tuple) else {}))
+        known: list[tuple[str, dict[str, str]]] = []
+        for (which, at), instance in self.instances.items():
+            if which != number:
+                continue
+            version = {"ver": instance.definition.version} if self.lwm2m != "1.0" else {}
+            known += [] if known else [(f"/{number}", version)]
+            known.append((f"/{number}/{at}", {}))
+            shown = instance.values()
+            for resource in sorted(instance.definition.resources):
+                if instance.has(resource):
+                    many = shown.get(resource)
+                    more = {"dim": str(len(many))} if isinstance(many, tuple | Mapping) else {}
+                    known.append((f"/{number}/{at}/{resource}", more))
         found = [
             links.Link(name, {**more, **self.attributes.of(name).texts()})
             for name, more in known
@@ -260,7 +269,8 @@ class Operations:
 
     def _clear_others(self, path: str, written: Mapping[str, Value]) -> None:
         """A Write that replaces the instance: what it leaves out is gone, what is mandatory it may not leave out."""
-        instance = self.instances[int(path.split("/")[1])]
+        number, which = (int(part) for part in path.strip("/").split("/"))
+        instance = self.instances[number, which]
         others = [
             row
             for row in instance.definition.resources.values()

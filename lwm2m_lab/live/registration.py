@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiocoap
 from aiocoap.numbers.codes import Code
@@ -50,6 +51,8 @@ class Registration:
     operations: Operations
     happened: Callable[[str], None]
     location: str | None = None
+    #: Where the server answered from, as aiocoap knows it.
+    remote: Any = None
     _told: dict[str, str] = field(default_factory=dict)
     _awake: asyncio.Event = field(default_factory=asyncio.Event)
     _disabled: bool = False
@@ -103,6 +106,7 @@ class Registration:
         )
         if response.code == Code.CREATED:
             self.location, self._told = "/" + "/".join(response.opt.location_path), parameters
+            self.remote = response.remote
             self.happened("registered")
 
     async def _update(self) -> None:
@@ -113,7 +117,7 @@ class Registration:
             Code.POST, to=f"{self.server}{self.location}", uri_query=_queries(changed) or None
         )
         if response.code == Code.CHANGED:
-            self._told = parameters
+            self._told, self.remote = parameters, response.remote
         else:
             self.location = None
 
@@ -153,11 +157,11 @@ class Registration:
         formats = " ".join(str(one) for one in sorted(tree.formats(self.options.lwm2m)) if one > tree.OCTET_STREAM)
         root: Mapping[str, str] = {"rt": "oma.lwm2m", **({"ct": formats} if later else {})}
         found = [links.Link("/", root)]
-        for number, instance in self.operations.instances.items():
-            # Object 1 has the version that belongs to `lwm2m=`; what need not be said is not.
-            if later and number != 1:
+        for (number, which), instance in self.operations.instances.items():
+            # Objects 1 and 2 have the version that belongs to `lwm2m=`; what need not be said is not.
+            if later and number > 2:
                 found.append(links.Link(f"/{number}", {"ver": instance.definition.version}))
-            found.append(links.Link(f"/{number}/0", {}))
+            found.append(links.Link(f"/{number}/{which}", {}))
         return found
 
 

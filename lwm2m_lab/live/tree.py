@@ -32,7 +32,8 @@ __all__ = [
     "typed",
 ]
 
-Value = str | int | float | bool | bytes | tuple[int, ...]
+#: Several instances of a resource are a tuple, numbered from 0, or a mapping by their numbers.
+Value = str | int | float | bool | bytes | tuple[int, ...] | Mapping[int, int]
 TEXT, LINK_FORMAT, OCTET_STREAM, SENML_JSON, SENML_CBOR, TLV, LWM2M_CBOR = 0, 40, 42, 110, 112, 11542, 11544
 
 
@@ -124,8 +125,9 @@ def spread(path: str, tree: Mapping[str, Value]) -> list[values.Entry]:
     """The values at and below a path, a resource of several instances as one each."""
     found = []
     for name, value in tree.items():
-        if isinstance(value, tuple):
-            found += [values.Entry(f"{name}/{instance}", item) for instance, item in enumerate(value)]
+        if isinstance(value, tuple | Mapping):
+            numbered = value.items() if isinstance(value, Mapping) else enumerate(value)
+            found += [values.Entry(f"{name}/{instance}", item) for instance, item in numbered]
         else:
             found.append(values.Entry(name, value))
     return [entry for entry in found if entry.path == path or entry.path.startswith(path.rstrip("/") + "/")]

@@ -1,4 +1,4 @@
-"""Object 1, LwM2M Server, as OMA registered it: how a device treats the server that manages it."""
+"""Objects 1 and 2 as OMA registered them: how a device treats each server that manages it, and what each one may."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from types import MappingProxyType
 
 from lwm2m_lab.spec.objects import ObjectDefinition, Resource
 
-__all__ = ["SERVER"]
+__all__ = ["ACCESS_CONTROL", "SERVER"]
 
 
 def _row(id: int, name: str, operations: str, mandatory: bool, type: str = "", range: str = "", units: str = "",
-         since: str = "1.0") -> Resource:  # fmt: skip
-    return Resource(id, name, operations, mandatory, False, type, range, units, since)
+         since: str = "1.0", multiple: bool = False) -> Resource:  # fmt: skip
+    return Resource(id, name, operations, mandatory, multiple, type, range, units, since)
 
 
 _ROWS = (
@@ -37,4 +37,20 @@ def _server(version: str) -> ObjectDefinition:
 #: Object 1 by version: the resources that the lab's device has, of those that OMA registered.
 SERVER: Mapping[str, ObjectDefinition] = MappingProxyType(
     {version: _server(version) for version in ("1.0", "1.1", "1.2")}
+)
+
+_ACCESS = (
+    _row(0, "Object ID", "R", True, "Integer", "1..65534"),
+    _row(1, "Object Instance ID", "R", True, "Integer", "0..65535"),
+    _row(2, "ACL", "RW", False, "Integer", "0..31", multiple=True),
+    _row(3, "Access Control Owner", "RW", True, "Integer", "0..65535"),
+)
+#: Object 2 by LwM2M version; 1.1 of the object came with LwM2M 1.2, and narrowed the range of the ACL alone.
+ACCESS_CONTROL: Mapping[str, ObjectDefinition] = MappingProxyType(
+    {
+        lwm2m: ObjectDefinition(
+            2, "LwM2M Access Control", version, MappingProxyType({row.id: row for row in _ACCESS}), True, False
+        )
+        for lwm2m, version in (("1.0", "1.0"), ("1.1", "1.0"), ("1.2", "1.1"))
+    }
 )

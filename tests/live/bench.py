@@ -22,7 +22,7 @@ from lwm2m_lab.live.world import run_blocking
 from lwm2m_lab.wire import values
 
 T = TypeVar("T")
-SERVER, DEVICE = ("192.0.2.1", 5683), ("192.0.2.2", 50000)
+SERVER, DEVICE, SECOND = ("192.0.2.1", 5683), ("192.0.2.2", 50000), ("192.0.2.4", 5683)
 
 
 class LoggingServer(Registrar):
@@ -41,6 +41,8 @@ class Bench:
     """One device that has registered, and the means to speak to it."""
 
     repository: Repository
+    #: Another server that the device has registered with, and the means to speak to it from there.
+    second: Bench
     server_port: Any
     name = "urn:dev:lab-1"
 
@@ -125,11 +127,12 @@ def converse(
     store: StateFile | None = None,
     options: DeviceOptions | None = None,
     timers: Timers | None = None,
+    access: dict[int, str] | None = None,
     **more: Any,
 ) -> T:
     """Let a device register, and hold a conversation with it; `files` are served by a repository at 192.0.2.3.
 
-    `timers` are the device's.
+    `timers` are the device's. With `access` it has a second server, `bench.second`.
     """
     network = SimulatedNetwork(link=link or Link(), seed=1)
 
@@ -138,10 +141,14 @@ def converse(
         context = await network.context(server, side="server", bind=SERVER)
         repository = Repository(files or {})
         contexts = [context, await network.context(repository, side="server", bind=("192.0.2.3", 5683))]
+        second = LoggingServer()
+        if access is not None:
+            contexts.append(await network.context(second, side="server", bind=SECOND))
         device = LwM2MClient(
             options or DeviceOptions(**more),
             network=network,
-            server="coap://192.0.2.1",
+            server="coap://192.0.2.1" if access is None else ["coap://192.0.2.1", "coap://192.0.2.4"],
+            access=access or {},
             bind=DEVICE,
             timers=timers or Timers(),
             store=store,
@@ -151,6 +158,9 @@ def converse(
         bench.repository, bench.server_port = repository, network.ports[SERVER]
         try:
             await server.registration_after(None, device.options.endpoint)
+            if access is not None:
+                bench.second = Bench(device, second, Requester(contexts[-1], Timers()))
+                await second.registration_after(None, device.options.endpoint)
             # The answer to the registration is on its way still.
             await asyncio.sleep(1)
             return await script(bench)

@@ -14,7 +14,7 @@ from lwm2m_lab.live.server_options import ServerOptions
 from tests.live.bench import Bench, converse
 
 IMAGE, OTHER = lab.image(version="2.1.0", size=3000), lab.image(version="3.0.0", size=3000)
-SECOND = ("192.0.2.4", 5683)
+STRANGER = ("192.0.2.5", 5683)
 OPAQUE = {"content_format": 42}
 #: A server that reads after five seconds without news.
 PROMPT = ServerOptions(patience=5.0, time_limit=60.0)
@@ -23,11 +23,13 @@ PROMPT = ServerOptions(patience=5.0, time_limit=60.0)
 class Other:
     """A second server, which knows where the device answers."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
+    codes = Code
+
+    def __init__(self, bench: Bench, address: tuple[str, int] = STRANGER) -> None:
+        self.bench, self.address = bench, address
 
     async def __aenter__(self) -> Other:
-        self.context = await self.bench.device.network.context(None, side="server", bind=SECOND)
+        self.context = await self.bench.device.network.context(None, side="server", bind=self.address)
         self.requester = Requester(self.context, Timers())
         return self
 

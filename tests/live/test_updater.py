@@ -212,7 +212,7 @@ def test_a_server_in_the_world_sends_nobody_into_the_devices_network() -> None:
     """A Package URI with a private host is invalid, unless the server lives in such a network itself."""
 
     async def script(bench: Bench) -> None:
-        bench.device.server = "coap://93.184.216.34"
+        bench.device.servers = ("coap://93.184.216.34",)
         for host in ("127.0.0.1", "10.0.0.1", "192.168.1.1", "[::1]", "[fd00::1]", "localhost", "169.254.1.1"):
             await bench.write("/5/0/1", f"coap://{host}/x")
             await bench.sleep(1)
