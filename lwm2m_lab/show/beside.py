@@ -209,7 +209,7 @@ def _line(rung: Rung, place: dict[str, int], side: Side) -> str:
     """A line of the ladder: cells from one lifeline to the other are one, with the arrow's head at its end."""
     one, other = sorted((place[rung.source], place[rung.destination]))
     forth = place[rung.source] < place[rung.destination]
-    words = escaped(rung.label + {"again": " (sent again)", "lost": " (lost)"}.get(rung.kind, ""))
+    words = escaped(f"{rung.label} {rung.note}".rstrip())
     text = f"{words} →" if forth else f"← {words}"
     span = f'<span style="{_style(rung, side)}">{text}</span>'
     body = f'<td colspan="{other - one + 1}" style="text-align:center;padding:0 4px">{span}</td>'

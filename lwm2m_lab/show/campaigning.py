@@ -27,7 +27,9 @@ RATES = {"20 kbit/s": 20e3, "40 kbit/s": 40e3, "80 kbit/s": 80e3, "160 kbit/s": 
 STAGES: dict[str, tuple[float, ...]] = {
     "all in one": (1.0,), "10 %, then all": (0.1, 1.0), "5 %, 25 %, then all": (0.05, 0.25, 1.0),
 }  # fmt: skip
-RULES = {"never": None, "more than 5 % failed": 0.05, "more than 10 % failed": 0.1, "more than 25 % failed": 0.25}
+#: A list takes None for "nothing is chosen": the share that cannot be passed stands for no rule.
+_NEVER = 1.0
+RULES = {"never": _NEVER, "more than 5 % failed": 0.05, "more than 10 % failed": 0.1, "more than 25 % failed": 0.25}
 #: Updates that have to have ended before the rule is asked, at the most.
 _AT_LEAST = 4
 #: What devices of the usual fleet do wrong.
@@ -110,7 +112,8 @@ class CampaignDashboard:
     @property
     def settings(self) -> dict[str, Any]:
         """What the controls say, as arguments of `campaign`."""
-        return {name: control.value for name, control in self.controls.items()}
+        said = {name: control.value for name, control in self.controls.items()}
+        return {**said, "stop_at": None if said["stop_at"] == _NEVER else said["stop_at"]}
 
     @property
     def figure(self) -> Figure:
@@ -138,8 +141,10 @@ class CampaignDashboard:
         again = int(self.run.devices["retransmissions"].sum())
         self._say(f"<b>{escaped(self.run.sentence)}</b>. {again} requests were sent again.")
         failed = self.run.devices.loc[self.run.devices["cause"] != "", "endpoint"].tolist()
-        self.device.options = failed or ["nowhere"]
         self.device.disabled = not failed
+        self.device.options = failed or ["nowhere"]
+        # A list that was made empty chooses nothing by itself.
+        self.device.index = 0
         self._look()
 
     def _campaign(self, settings: Mapping[str, Any]) -> CampaignRun:
@@ -187,7 +192,7 @@ def _controls(devices: int) -> dict[str, widgets.Widget]:
             **shared,
         ),
         "stages": widgets.Dropdown(options=list(STAGES.items()), value=(1.0,), description="stages", **shared),
-        "stop_at": widgets.Dropdown(options=list(RULES.items()), value=None, description="stop", **shared),
+        "stop_at": widgets.Dropdown(options=list(RULES.items()), value=_NEVER, description="stop", **shared),
     }
 
 

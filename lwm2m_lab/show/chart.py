@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.show.scene import copies_of
-from lwm2m_lab.show.style import CARD, COLOURS, new_figure
+from lwm2m_lab.show.style import CARD, COLOURS, STATE_COLOURS, new_figure
 from lwm2m_lab.spec.objects import State, UpdateResult
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def version_chart(capture: Capture, *, endpoint: str | None = None, progress: bo
     last = _end(capture, name, own)
     # Room behind the last sighting, so that the values that hold at the end can be seen and read.
     end = last * 1.12
-    _steps(axes[0], own[own["path"] == "/5/0/3"], end, "state", [str(one) for one in State], "State\n/5/0/3")
+    _states(axes[0], own[own["path"] == "/5/0/3"], end)
     _results(axes[1], own[own["path"] == "/5/0/5"], end)
     _versions(axes[2], capture, name, own, end)
     if progress:
@@ -120,19 +120,40 @@ def _end(capture: Capture, name: str, own: pd.DataFrame) -> float:
     return float(np.nanmax([own["time"].max(), mine["time"].max(), mine["response_time"].max(), 0.1]))
 
 
-def _steps(ax: Axes, seen: pd.DataFrame, end: float, colour: str, labels: Sequence[str], title: str) -> None:
+def _states(ax: Axes, seen: pd.DataFrame, end: float) -> None:
+    """State, each of its four values in the colour that it has in every picture."""
+    labels = [str(one) for one in State]
+    _steps(ax, seen, end, "state", labels, "State\n/5/0/3", colours=[STATE_COLOURS[label] for label in labels])
+
+
+def _steps(
+    ax: Axes,
+    seen: pd.DataFrame,
+    end: float,
+    colour: str,
+    labels: Sequence[str],
+    title: str,
+    *,
+    colours: Sequence[str] = (),
+) -> None:
     """Numbers as steps between sightings, each held until the next."""
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(-0.4, len(labels) - 0.6)
     ax.set_ylabel(title, color=COLOURS[colour])
     ax.grid(axis="y", color=COLOURS["grid"], linewidth=0.6)
     known = seen[seen["value"].isin(range(len(labels)))]
-    if not len(known):
+    times, values = known["time"].tolist(), known["value"].tolist()
+    if not times:
         _say(ax, "never seen")
         return
-    times, values = [*known["time"], end], [*known["value"], known["value"].iloc[-1]]
-    ax.step(times, values, where="post", color=COLOURS[colour], linewidth=1.6)
-    ax.plot(known["time"], known["value"], color=COLOURS[colour], **_SIGHTING)
+    each = colours or [COLOURS[colour]] * len(labels)
+    inks = [each[value] for value in values]
+    held: dict[str, Any] = {"linewidth": 1.8, "capstyle": "projecting", "zorder": 2}
+    ax.hlines(values, times, [*times[1:], end], colors=inks, **held)
+    ax.vlines(times[1:], values[:-1], values[1:], colors=COLOURS["faint"] if colours else inks[1:], linewidth=1.2)
+    ax.scatter(times, values, s=16, c=inks, zorder=3)
+    for tick, ink in zip(ax.get_yticklabels(), colours or (), strict=False):
+        tick.set_color(ink)
 
 
 def _results(ax: Axes, seen: pd.DataFrame, end: float) -> None:

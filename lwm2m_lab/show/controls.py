@@ -39,6 +39,9 @@ def nudged(control: widgets.Widget, what: str = "") -> widgets.HBox:
     width = control.layout.width if str(control.layout.width).endswith("%") else None
     if width:
         control.layout.width, control.layout.flex = "auto", "1 1 auto"
+    elif control.layout.width:
+        # Else the row shrinks each control by as much as its own letters leave, and columns do not stand in line.
+        control.layout.flex, control.layout.max_width = "0 0 auto", "100%"
     return widgets.HBox([control, *buttons], layout=widgets.Layout(width=width))
 
 

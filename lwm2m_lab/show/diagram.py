@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.show.style import COLOURS, Backdrop, hide_axes, new_figure
+from lwm2m_lab.show.style import COLOURS, STATE_COLOURS, Backdrop, hide_axes, ink_of, new_figure
 from lwm2m_lab.spec.firmware import Machine
 from lwm2m_lab.spec.objects import State
 from lwm2m_lab.spec.rules import RULES, VERSIONS
@@ -101,8 +101,8 @@ def state_diagram(of: Machine | str = "1.1", *, path: Iterable[tuple[State, Stat
         _draw_arrow(ax, arrow, _numbers(taken, arrow))
     for state, (x, y) in STATE_PLACES.items():
         draw_state(ax, state, x, y, current=machine is not None and machine.state == state)
-    ax.set_xlim(-3.3, 9.9)
-    ax.set_ylim(-1.25, 4.2)
+    ax.set_xlim(-3.6, 10.2)
+    ax.set_ylim(-0.95, 3.75)
     hide_axes(ax)
     figure.suptitle(_title(version, machine), fontsize=10, x=0.01, ha="left")
     return ax
@@ -162,11 +162,11 @@ def _steps(machine: Machine | None) -> list[tuple[State, State]]:
 def draw_state(ax: Axes, state: State, x: float, y: float, *, current: bool = False, size: float = 9) -> None:
     """A box with the state's name in letters of a size, filled where it is the current one."""
     width, height = _HALF
-    colour = COLOURS["state"]
+    colour = STATE_COLOURS[str(state)]
     ax.add_patch(
         FancyBboxPatch(
             (x - width, y - height), 2 * width, 2 * height, boxstyle="round,pad=0.05,rounding_size=0.2",
-            facecolor=colour if current else "white", edgecolor=colour, linewidth=1.8, zorder=3,
+            facecolor=ink_of(colour) if current else "white", edgecolor=colour, linewidth=1.8, zorder=3,
         )
     )  # fmt: skip
     ink = "white" if current else colour
@@ -178,7 +178,7 @@ LABEL_PLACES: dict[tuple[State, State], tuple[float, float, str, str]] = {
     (State.IDLE, State.DOWNLOADING): (0.45, 2.2, "left", "center"),
     (State.DOWNLOADING, State.IDLE): (-0.45, 1.5, "right", "center"),
     (State.DOWNLOADING, State.DOWNLOADED): (3.2, 3.12, "center", "bottom"),
-    (State.DOWNLOADED, State.IDLE): (5.95, 1.9, "right", "top"),
+    (State.DOWNLOADED, State.IDLE): (5.95, 1.62, "right", "top"),
     (State.DOWNLOADED, State.UPDATING): (5.95, 1.0, "right", "center"),
     (State.UPDATING, State.DOWNLOADED): (6.85, 1.5, "left", "center"),
     (State.UPDATING, State.IDLE): (3.2, -0.14, "center", "top"),
@@ -222,7 +222,7 @@ def _draw_arrow(ax: Axes, arrow: Arrow, numbers: Sequence[int]) -> None:
     _draw_path(ax, arrow, numbers)
     x, y, horizontal, vertical = LABEL_PLACES[arrow.source, arrow.target]
     label = "\n".join(arrow.labels)
-    ax.text(x, y, label, ha=horizontal, va=vertical, fontsize=7, color=COLOURS["event"], linespacing=1.25, zorder=5)
+    ax.text(x, y, label, ha=horizontal, va=vertical, fontsize=8, color=COLOURS["event"], linespacing=1.2, zorder=5)
 
 
 def _draw_path(ax: Axes, arrow: Arrow, numbers: Sequence[int]) -> None:

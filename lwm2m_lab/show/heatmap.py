@@ -54,12 +54,14 @@ def heatmap(table: SweepTable, x: str, y: str = "", *, value: str = "delivered")
         picture = ax.imshow(np.ma.masked_invalid(grid.to_numpy(float)), aspect="auto", cmap=colours, norm=scale)
         ax.set_title(title, loc="left", fontsize=9)
         ax.set_xticks(range(columns), [_label(one) for one in grid.columns], rotation=_turn(grid.columns), fontsize=8)
-        ax.set_xlabel(_named(x))
+        ax.set_xlabel(_named(x), fontsize=9)
         if rows * columns * len(shown) <= _LEGIBLE:
             _write_numbers(ax, grid, value, colours, scale)
     axes[0].set_yticks(range(rows), [_label(one) for one in shown["measured"].index], fontsize=8)
-    axes[0].set_ylabel(_named(y))
-    bar = figure.colorbar(picture, ax=list(axes), label=NAMES[value], fraction=0.04)
+    axes[0].set_ylabel(_named(y), fontsize=9)
+    bar = figure.colorbar(picture, ax=list(axes), fraction=0.04)
+    bar.set_label(NAMES[value], fontsize=9)
+    bar.ax.tick_params(labelsize=8)
     if isinstance(scale, LogNorm):
         bar.set_ticks(LogLocator(subs=(1, 2, 5)))
         bar.minorticks_off()
@@ -92,7 +94,7 @@ def _write_numbers(ax: Axes, grid: pd.DataFrame, value: str, colours: Colormap, 
             red, green, blue, _ = colours(scale(number)) if known else (1.0, 1.0, 1.0, 1.0)
             dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.5
             words = _number(number, value) if known else "none arrived"
-            style: dict[str, Any] = {"color": "white" if dark else "black", "fontsize": 7.5 if known else 6}
+            style: dict[str, Any] = {"color": "white" if dark else "black", "fontsize": 9 if known else 7}
             ax.text(column, row, words, ha="center", va="center", **style)
 
 

@@ -137,11 +137,10 @@ def ladder_html(found: list[Rung], frame: int) -> str:
     lines = []
     for rung in found:
         mark = _MARK if rung.frame == frame else ""
-        note = {"again": " (sent again)", "lost": " (lost)"}.get(rung.kind, "")
         lines.append(
             f"<tr{mark}><td {_RIGHT}>{rung.time:.3f} s</td><td {_RIGHT}>{rung.frame}</td>"
             f"<td {_LEFT}>{escaped(rung.source)} → {escaped(rung.destination)}</td>"
-            f"<td {_LEFT}>{escaped(rung.label + note)}</td></tr>"
+            f"<td {_LEFT}>{escaped(f'{rung.label} {rung.note}'.rstrip())}</td></tr>"
         )
     heads = "".join(f'<th scope="col" {_LEFT}>{name}</th>' for name in ("time", "frame", "from → to", "message"))
     return f"<table {_TABLE}><caption {_LEFT}>Around this message</caption><tr>{heads}</tr>{''.join(lines)}</table>"

@@ -41,6 +41,8 @@ class Rung:
         Lifelines.
     label : str
     kind : {"message", "again", "lost", "run", "log"}
+    copy : bool
+        Whether the message was sent before; a copy may be lost as well.
     """
 
     frame: int
@@ -49,6 +51,13 @@ class Rung:
     destination: str
     label: str
     kind: str
+    copy: bool = False
+
+    @property
+    def note(self) -> str:
+        """What is said behind the label: that it was sent again, or lost, or both."""
+        words = [word for word, holds in (("sent again", self.copy), ("lost", self.kind == "lost")) if holds]
+        return f"({', '.join(words)})" if words else ""
 
 
 def rungs(
@@ -93,7 +102,7 @@ def rungs(
         kind = "lost" if lost else "again" if scene.again[row] else "message"
         time = (int(columns["time"][row]) - columns.origin_ns) / 1e9
         source, destination = (scene.names[int(columns[name][row])] for name in ("src", "dst"))
-        found.append(Rung(number, time, source, destination, _label(capture, row), kind))
+        found.append(Rung(number, time, source, destination, _label(capture, row), kind, bool(scene.again[row])))
         blocks.append(kind == "message" and _is_block(capture, row))
     shown = _collapsed(found, blocks) if collapse else found
     if frames is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +11,15 @@ from matplotlib.axes import Axes
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.show.scene import WEB_SERVER, Rung, rungs
 from lwm2m_lab.show.style import COLOURS, hide_axes, new_figure
+from lwm2m_lab.wire.coap import code_name
 
 if TYPE_CHECKING:
     from lwm2m_lab.trace.capture import Capture
 
 __all__ = ["Rung", "ladder", "rungs"]
 
+#: An answer that refuses, as the label of a line begins with it.
+_REFUSAL = re.compile(r"^(?:ACK|CON|NON) ([45]\.\d\d)\b")
 #: Characters of a log line that are shown.
 LOG_WIDTH = 96
 
@@ -74,10 +78,14 @@ def _finding(found: list[Rung]) -> str:
     messages = [one for one in found if one.kind != "log"]
     if not messages:
         return "log lines alone"
-    counted = {kind: sum(one.kind == kind for one in messages) for kind in ("lost", "again")}
-    told = [f"frames {messages[0].frame} to {messages[-1].frame}, {messages[-1].time - messages[0].time:.1f} s"]
-    told += [f"{counted['lost']} lost"] if counted["lost"] else []
-    told += [f"{counted['again']} sent again"] if counted["again"] else []
+    lost, again = sum(one.kind == "lost" for one in messages), sum(one.copy for one in messages)
+    span = messages[-1].time - messages[0].time
+    seconds = f"{span:.1f} s" if round(span, 3) >= 0.1 else f"{1000 * span:.0f} ms"
+    told = [f"frames {messages[0].frame} to {messages[-1].frame} in {seconds}"]
+    told += [f"{lost} lost"] if lost else []
+    told += [f"{again} sent again" if again else "nothing sent again"]
+    refused = dict.fromkeys(code for one in messages for code in _REFUSAL.findall(one.label))
+    told += [f"refused with {' and '.join(map(code_name, refused))}"] if refused else []
     return ", ".join(told)
 
 
@@ -95,23 +103,23 @@ def _draw(ax: Axes, rung: Rung, y: float, place: dict[str, float]) -> None:
     if rung.kind == "log":
         _draw_log(ax, rung, y)
         return
-    ax.text(-0.4, y, f"{rung.time:9.3f} s  #{rung.frame}", va="center", fontsize=7.5, color=COLOURS["faint"])
+    ax.text(-0.4, y, f"{rung.time:9.3f} s  #{rung.frame}", va="center", fontsize=8, color=COLOURS["faint"])
     start, stop = place[rung.source], place[rung.destination]
     middle = (start + stop) / 2
     if rung.kind == "run":
-        ax.text(middle, y, rung.label, ha="center", va="center", color=colour, fontstyle="italic", fontsize=8)
+        ax.text(middle, y, rung.label, ha="center", va="center", color=colour, fontstyle="italic", fontsize=8.5)
         return
     if rung.kind == "lost":
         # The arrow ends where the datagram did: somewhere on the way.
-        stop = start + 0.72 * (stop - start)
+        stop = start + 0.86 * (stop - start)
         ax.plot([stop], [y + 0.18], marker="x", markersize=7, markeredgewidth=2, color=colour)
     style: dict[str, Any] = {"arrowstyle": "-|>" if rung.kind != "lost" else "-", "color": colour, "linewidth": 1.0}
     if rung.kind == "again":
         style["linestyle"] = "--"
     arrow = ax.annotate("", (stop, y + 0.18), xytext=(start, y + 0.18), arrowprops=style)
     arrow.set_in_layout(False)  # it ends at two lifelines, which are
-    note = {"again": "  (sent again)", "lost": "  (lost)"}.get(rung.kind, "")
-    ax.text(middle, y + 0.1, rung.label + note, ha="center", va="bottom", fontsize=7.5, color=colour)
+    words = f"{rung.label}  {rung.note}".rstrip()
+    ax.text(middle, y + 0.1, words, ha="center", va="bottom", fontsize=8.5, color=colour)
 
 
 def _draw_log(ax: Axes, rung: Rung, y: float) -> None:

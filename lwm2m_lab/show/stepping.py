@@ -126,7 +126,7 @@ class Stepper:
         machine, legal = self.machine, self.machine.legal_events()
         self.status.value = (
             f"State <b>{machine.state}</b> &middot; Update Result <b>{html.escape(str(machine.result))}</b>"
-            f" &middot; {len(machine.history)} steps"
+            f" &middot; {len(machine.history)} {'step' if len(machine.history) == 1 else 'steps'}"
         )
         self.legal.children = tuple(self._event_button(event, "success") for event in legal)
         self.illegal.children = tuple(self._event_button(event, "") for event in Event if event not in legal)

@@ -37,6 +37,7 @@ __all__ = [
     "Backdrop",
     "LabFigure",
     "hide_axes",
+    "ink_of",
     "marked_png",
     "new_figure",
     "picture_kind",
@@ -77,7 +78,8 @@ INKS = {
     "event": "#444444",
     "faint": "#666666",
 }
-#: Where a device of a fleet may be: waiting, in one of the States of Object 5, or done.
+#: Where a device may be: in one of the States of Object 5, each of one colour in every picture; in a fleet also
+#: waiting, or done.
 STATE_COLOURS = {
     "waiting": "#C3C8CF",
     "0 Idle": COLOURS["faint"],
@@ -168,6 +170,11 @@ def hide_axes(ax: Axes) -> None:
     ax.axis("off")
     ax.set_xticks([])
     ax.set_yticks([])
+
+
+def ink_of(colour: str) -> str:
+    """The colour for letters, or for a ground under white ones, that belongs to one of `COLOURS`."""
+    return _INK_OF.get(colour.lower(), colour)
 
 
 def _card(width: float, height: float) -> FancyBboxPatch:

@@ -37,9 +37,10 @@ def table_html(table: TruthTable, device: str, strategy: str) -> str:
         title = f"<b>{escaped(one.name)}</b> {escaped(one.asks)}"
         rows.append(f'<tr><th scope="row" style="text-align:left;font-weight:normal">{title}</th>{cells}</tr>')
     return (
-        '<table style="border-collapse:separate;border-spacing:2px;line-height:1.2;font-size:12px">'
+        '<div style="overflow-x:auto"><table style="border-collapse:separate;border-spacing:2px;line-height:1.2;'
+        'font-size:12px">'
         f'<thead><tr><th scope="col" style="text-align:left">server asks</th>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
@@ -69,11 +70,14 @@ class VersionTable:
         self.truth = truth
         self._drawn: dict[str, bytes] = {}
         self.device = widgets.Dropdown(
-            options=[(f"{one.name} {one.about}", one.name) for one in truth.cases], value=device, description="device"
+            options=[(f"{one.name} {one.about}", one.name) for one in truth.cases],
+            value=device,
+            description="device",
+            layout=widgets.Layout(width="34em"),
         )
         self.strategy = widgets.Dropdown(
             options=[(f"{one.name} {one.asks}", one.name) for one in truth.strategies], value=strategy,
-            description="strategy",
+            description="strategy", layout=widgets.Layout(width="34em"),
         )  # fmt: skip
         self.table, self.status = widgets.HTML(), widgets.HTML()
         self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%", align_self="flex-start"))

@@ -92,3 +92,13 @@ def test_where_nothing_can_be_shown(given: dict[str, Any], words: str) -> None:
     with pytest.raises(BadInput) as refused:
         lab.show.campaign_dashboard(**{"devices": 20, "size": 2000, **given})
     assert words in str(refused.value)
+
+
+def test_no_list_of_the_panel_is_blank() -> None:
+    """A list whose value is None shows nothing: at first "never" is chosen, and the first device that failed."""
+    one = panel(faults={"keeps-firmware-version": 0.5})
+    assert all(control.label for control in (one.controls["stages"], one.controls["stop_at"], one.device))
+    assert one.controls["stop_at"].label == "never"
+    assert one.settings["stop_at"] is None
+    assert one.device.value in one.why.value
+    assert panel(faults={}).device.label == "nowhere"

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import io
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
 from matplotlib.image import imread
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 import lwm2m_lab as lab
 from lwm2m_lab.errors import BadInput
-from lwm2m_lab.show.diagram import DiagramPicture, arrows, state_diagram
+from lwm2m_lab.show.diagram import STATE_PLACES, DiagramPicture, arrows, state_diagram
 from lwm2m_lab.show.sequence import rungs
-from lwm2m_lab.show.style import LabFigure, png_bytes, save_figure
+from lwm2m_lab.show.style import STATE_COLOURS, LabFigure, ink_of, png_bytes, save_figure
 from lwm2m_lab.spec.firmware import RULES
 from lwm2m_lab.spec.objects import State
 
@@ -149,3 +155,77 @@ def test_a_diagram_painted_over_is_the_diagram_drawn_anew() -> None:
     )
     assert (abs(anew - other) > 0.05).any(axis=-1).mean() < 0.005
     assert picture.draw(fresh) == DiagramPicture("1.2").draw(fresh) != painted
+
+
+def test_a_version_chart_says_what_became_of_the_firmware(lossy: lab.Run) -> None:
+    """From which version to which; that it stayed; that nobody saw it afterwards."""
+    titles = {name: lab.read(name).plot().get_suptitle() for name in ("anjay-cancel", "anjay-push-link-cut-midway")}
+    assert "push succeeded, /3/0/3 from 1.0.0 to 2.1.0, verdict" in lossy.plot().get_suptitle()
+    assert "push cancelled, /3/0/3 stays 3.13.1, verdict" in titles["anjay-cancel"]
+    assert "push unfinished, /3/0/3 was 3.13.1, not seen afterwards" in titles["anjay-push-link-cut-midway"]
+
+
+def test_a_version_stands_clear_of_its_sightings() -> None:
+    """The second look comes right after the first; its dot is not on the letters."""
+    ax = lab.push(version="2.1.0", strategy="S7", seed=1).plot().axes[2]
+    ax.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in ax.texts if text.get_fontweight() == "bold"]
+    sightings = [point for line in ax.lines if line.get_marker() == "o" for point in line.get_xydata()]
+    dots = ax.transData.transform(sightings)
+    assert len(boxes) >= 3
+    assert not [1 for box in boxes for x, y in dots if box.x0 <= x <= box.x1 and box.y0 <= y <= box.y1]
+
+
+def test_a_state_has_one_colour_in_every_picture(lossy: lab.Run) -> None:
+    """In the chart over time and in the diagrams as in the dashboard of a fleet."""
+    chart, diagram = lossy.plot(), lab.show.state_diagram("1.1")
+    png_bytes(chart)
+    for state in lab.State:
+        colour = STATE_COLOURS[str(state)]
+        boxes = [one for one in diagram.patches if isinstance(one, FancyBboxPatch)]
+        assert to_hex(boxes[list(STATE_PLACES).index(state)].get_edgecolor()) == colour.lower()
+        (tick,) = [one for one in chart.axes[0].get_yticklabels() if one.get_text() == str(state)]
+        assert to_hex(tick.get_color()) == ink_of(colour).lower()
+    lines = next(one for one in chart.axes[0].collections if isinstance(one, LineCollection))
+    seen = [lab.State(int(at)) for at in lossy.timeline[lossy.timeline["path"] == "/5/0/3"]["value"]]
+    assert [to_hex(one) for one in lines.get_colors()] == [STATE_COLOURS[str(state)].lower() for state in seen]
+
+
+def test_rules_of_the_diagram_do_not_cover_each_other() -> None:
+    """Nor does the slanting arrow run through one of them."""
+    for version in ("1.0", "1.1", "1.2"):
+        ax = lab.show.state_diagram(version)
+        ax.figure.canvas.draw()
+        boxes = [text.get_window_extent() for text in ax.texts]
+        assert not [1 for at, one in enumerate(boxes) for other in boxes[at + 1 :] if one.overlaps(other)]
+        slanting = max((one for one in ax.patches if isinstance(one, FancyArrowPatch)), key=slant)
+        points = slanting.get_path().transformed(ax.transData).interpolated(40).vertices
+        for box in (line for text in ax.texts for line in lines_of(text)):
+            assert not [1 for x, y in points if box.x0 < x < box.x1 and box.y0 < y < box.y1], version
+
+
+def lines_of(text: Text) -> Iterator[Bbox]:
+    """Where each line of a text stands, about: a line is as wide as it has letters."""
+    lines, box = text.get_text().split("\n"), text.get_window_extent()
+    widest, high = max(map(len, lines)), box.height / len(lines)
+    for at, line in enumerate(lines):
+        spare = box.width * (1 - len(line) / widest)
+        left = box.x0 + {"left": 0.0, "center": spare / 2, "right": spare}[text.get_horizontalalignment()]
+        yield Bbox.from_bounds(left, box.y1 - high * (at + 1), box.width - spare, high)
+
+
+def slant(arrow: FancyArrowPatch) -> float:
+    """How much of both ways an arrow goes."""
+    (x0, y0), (x1, y1) = arrow._posA_posB
+    return float(min(abs(x1 - x0), abs(y1 - y0)))
+
+
+def test_a_ladder_says_what_was_lost_sent_again_and_refused() -> None:
+    """A copy that was lost is both; where nothing was sent again, that is the finding."""
+    cut = lab.Link(outages=[(0.75, 9)])
+    broken = lab.push(size=8_000, link=cut, device=lab.DeviceOptions(forget_after=5), seed=1)
+    title = broken.ladder(first=19, last=29).figure.get_suptitle()
+    assert "in 14.2 s, 3 lost, 3 sent again, refused with 4.08 Request Entity Incomplete" in title
+    assert "(sent again, lost)" in words(broken.ladder(first=19, last=29).figure)
+    real = lab.read("anjay-pull-coap-404").ladder(first=15, last=25).figure.get_suptitle()
+    assert "frames 15 to 25 in 2 ms, nothing sent again, refused with 4.04 Not Found" in real
