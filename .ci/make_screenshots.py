@@ -60,11 +60,11 @@ def in_theme(page: Page, theme: str) -> None:
 
 
 def kept(shot: bytes, place: pathlib.Path, theme: str) -> None:
-    """The upper part, on the paper of its theme, with a palette of its own: a quarter of the bytes."""
+    """The upper part, on the paper of its theme, with a palette of its own: a third of the bytes."""
     picture = Image.open(io.BytesIO(shot)).convert("RGB")
     sheet = Image.new("RGB", (WIDTH, HEIGHT), PAPER[theme])
     sheet.paste(picture.crop((0, 0, min(WIDTH, picture.width), min(HEIGHT, picture.height))))
-    sheet.quantize(128, dither=Image.Dither.NONE).save(place, optimize=True)
+    sheet.quantize(256, dither=Image.Dither.NONE).save(place, optimize=True)
 
 
 def take(browser: Browser, url: str, folder: pathlib.Path, lesson: str, pages: pathlib.Path | None) -> None:
@@ -80,6 +80,8 @@ def take(browser: Browser, url: str, folder: pathlib.Path, lesson: str, pages: p
         in_theme(page, "light")
         height = page.evaluate("() => document.querySelector('.jp-WindowedPanel-inner').scrollHeight")
         page.set_viewport_size({"width": WIDTH + 190, "height": int(height) + 200})
+        # After the last cell has run the notebook stands at its end, whatever the height of the window.
+        page.evaluate("() => { document.querySelector('.jp-WindowedPanel-outer').scrollTop = 0 }")
         settled(page, output)
         page.locator(".jp-Notebook").screenshot(path=pages / f"{lesson}.png")
         in_theme(page, "dark")

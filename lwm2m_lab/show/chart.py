@@ -96,9 +96,13 @@ def _went(update: Update) -> str:
     before, after = update.firmware_version_before, update.firmware_version_after
     if after is None:
         return "/3/0/3 never seen" if before is None else f"/3/0/3 was {before}, not seen afterwards"
-    if before is None or before == after:
-        return f"/3/0/3 {'is' if before is None else 'stays'} {after}"
-    return f"/3/0/3 from {before} to {after}"
+    if before is None:
+        return f"/3/0/3 is {after}"
+    if before != after:
+        return f"/3/0/3 from {before} to {after}"
+    seen = list(update.firmware_versions)
+    between = seen[seen.index(before) + 1 : -1] if before in seen else []
+    return f"/3/0/3 from {before} to {between[-1]} and back" if between else f"/3/0/3 stays {after}"
 
 
 def _endpoint(capture: Capture, endpoint: str | None) -> str:

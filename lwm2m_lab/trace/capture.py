@@ -406,8 +406,8 @@ def read(
     """
     if path is None:
         path = samples.path_of(samples.SAMPLES[0].name)
-    elif isinstance(path, str) and not pathlib.Path(path).exists() and samples.known(path):
-        path = samples.path_of(path)
+    elif isinstance(path, str) and not pathlib.Path(path).exists():
+        path = samples.meant(path)
     if stream:
         from lwm2m_lab.trace.stream import Stream
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import pathlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from lwm2m_lab.errors import BadInput
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SAMPLES", "Sample", "known", "path_of", "samples"]
+__all__ = ["SAMPLES", "Sample", "known", "meant", "path_of", "samples"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,24 @@ SAMPLES: tuple[Sample, ...] = (
 def known(name: str) -> bool:
     """Whether a sample has this name."""
     return any(name == sample.name for sample in SAMPLES)
+
+
+def meant(name: str) -> str | pathlib.Path:
+    """The file of a sample, for its name; any other word as it is, for it is the path of a file.
+
+    Raises
+    ------
+    BadInput
+        For a word that is nearly the name of a sample.
+    """
+    if known(name):
+        return path_of(name)
+    near = (
+        [] if pathlib.Path(name).suffix else difflib.get_close_matches(name, [one.name for one in SAMPLES], cutoff=0.8)
+    )
+    if near:
+        raise BadInput(f"there is no file and no sample {name!r}; one like {' or '.join(near)} is expected")
+    return name
 
 
 def path_of(name: str) -> pathlib.Path:

@@ -158,9 +158,12 @@ def test_a_diagram_painted_over_is_the_diagram_drawn_anew() -> None:
 
 
 def test_a_version_chart_says_what_became_of_the_firmware(lossy: lab.Run) -> None:
-    """From which version to which; that it stayed; that nobody saw it afterwards."""
+    """From which version to which; there and back; that it stayed; that nobody saw it afterwards."""
     titles = {name: lab.read(name).plot().get_suptitle() for name in ("anjay-cancel", "anjay-push-link-cut-midway")}
     assert "push succeeded, /3/0/3 from 1.0.0 to 2.1.0, verdict" in lossy.plot().get_suptitle()
+    trial = lab.DeviceOptions(slots="ab", trial_fails=True)
+    back = lab.push(version="2.1.0", device=trial, strategy="S7", seed=1).plot().get_suptitle()
+    assert "push failed, /3/0/3 from 1.0.0 to 2.1.0 and back, verdict" in back
     assert "push cancelled, /3/0/3 stays 3.13.1, verdict" in titles["anjay-cancel"]
     assert "push unfinished, /3/0/3 was 3.13.1, not seen afterwards" in titles["anjay-push-link-cut-midway"]
 

@@ -76,6 +76,14 @@ def test_samples_open_by_name() -> None:
         path_of("nothing")
 
 
+def test_a_name_with_a_slip_is_asked_back() -> None:
+    """A path is not: it may be that of any file."""
+    with pytest.raises(BadInput, match="no sample 'anjay-push-badcr'; one like anjay-push-badcrc is expected"):
+        lab.read("anjay-push-badcr")
+    with pytest.raises(BadInput, match=r"anjay-push-badcr\.pcap cannot be read"):
+        lab.read("anjay-push-badcr.pcap")
+
+
 def test_what_a_sample_shows_is_said_whole() -> None:
     """In a notebook and in a terminal: pandas would cut each sentence after fifty letters."""
     table = lab.samples()

@@ -50,7 +50,7 @@ def number(answer: Any, right: int, what: str) -> str:
         return f"A whole number is asked for: {what}."
     if given == right:
         return ""
-    return f"{given} is too {'many' if given > right else 'few'}: {what} is asked for."
+    return f"{given} is too {'many' if given > right else 'few'}. Asked for: {what}."
 
 
 def whole_number(
@@ -89,7 +89,8 @@ def path(answer: Any, right: str) -> str:
     if table is None or len(parts) != 3 or not parts[2].isdecimal() or int(parts[2]) not in table.resources:
         return f"{answer} is no resource of Object 3 or 5."
     resource = table.resources[int(parts[2])]
-    return f"{answer} is {resource.name}{': ' + resource.note if resource.note else ''}, which is something else."
+    note = f" ({resource.note})" if resource.note else ""
+    return f"{answer} is {resource.name}{note}: that answers another question."
 
 
 def events(answer: Any, right: set[Event], where: str) -> str:
