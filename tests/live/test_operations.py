@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pathlib
 import subprocess
-from typing import Any
 
+import aiocoap
 import cbor2
 import pytest
 from aiocoap.numbers.codes import Code
@@ -20,6 +20,7 @@ from lwm2m_lab.wire.pcap import Interface
 from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
 from lwm2m_lab.wire.values import Entry
 from tests.live.bench import Bench, converse
+from tests.live.probes import ATTRIBUTES, Probe, probes
 
 TEXT, LINKS, OPAQUE, SENML_JSON, SENML_CBOR, TLV, LWM2M_CBOR = 0, 40, 42, 110, 112, 11542, 11544
 
@@ -54,33 +55,36 @@ def test_read_at_every_level_and_in_every_format(lwm2m: str, accepts: dict[int |
     converse(script, lwm2m=lwm2m)
 
 
-@pytest.mark.parametrize(
-    ("path", "code"),
-    [
-        ("/0", "4.01"),
-        ("/0/0/5", "4.01"),
-        ("/", "4.05"),
-        ("/2", "4.04"),
-        ("/5/1", "4.04"),
-        ("/5/0/4", "4.04"),
-        ("/5/0/99", "4.04"),
-        ("/5/0/x", "4.04"),
-        ("/5/0/8/7", "4.04"),
-        ("/5/0/0", "4.05"),
-        ("/5/0/2", "4.05"),
-        ("/3/0/4", "4.05"),
-        ("/5/0/7", "4.04"),
-        ("/3/0/19", "4.04"),
-        ("/rd", "4.04"),
-    ],
-)
-def test_a_read_that_cannot_be(path: str, code: str) -> None:
-    """Object 0 is the bootstrap server's, what is not there 4.04, what is not readable 4.05."""
+async def asked(bench: Bench, probe: Probe) -> aiocoap.Message:
+    """A probe's request, and its answer."""
+    codes = {str(code.name): code for code in Code}
+    options = {"content_format": probe.content_format, "accept": probe.accept, "uri_query": probe.queries or None}
+    message = bench.requester.message(
+        codes[probe.method], to=bench.remote, path=probe.path, payload=probe.payload, **options
+    )
+    if probe.option is not None:
+        message.opt.add_option(OpaqueOption(OptionNumber(probe.option[0]), probe.option[1]))
+    return await bench.requester.send(message)
 
-    async def script(bench: Bench) -> None:
-        assert await bench.code("GET", path) == code
 
-    converse(script)
+@pytest.mark.parametrize("lwm2m", ["1.0", "1.1", "1.2"])
+def test_every_request_is_answered_by_the_book(lwm2m: str) -> None:
+    """Some 150 requests of each version; nothing but what succeeded has changed anything, and that wrote the same."""
+
+    async def script(bench: Bench) -> list[str]:
+        before, wrong = bench.device.operations.readable(), []
+        for probe in probes(lwm2m):
+            answer = await asked(bench, probe)
+            came = answer.code.dotted, answer.opt.content_format
+            if came[0] != probe.code or probe.answer_format not in (None, came[1]):
+                wrong.append(f"{probe}: {came}")
+            if bench.device.operations.readable() != before:
+                wrong.append(f"{probe} has changed something")
+        assert [one.what for one in bench.device.truth] == ["boot", "registered"]
+        return wrong
+
+    assert converse(script, lwm2m=lwm2m) == []
+    assert len(list(probes(lwm2m))) >= 150
 
 
 def test_write_one_resource_in_every_format() -> None:
@@ -102,49 +106,6 @@ def test_write_one_resource_in_every_format() -> None:
             assert bench.server.received[-1].opt.uri_query == (f"lt={expected}",)
 
     converse(script, lwm2m="1.2")
-
-
-@pytest.mark.parametrize(
-    ("path", "payload", "options", "code"),
-    [
-        ("/1/0/1", b"300", {}, "4.00"),
-        ("/1/0/1", b"300", {"content_format": 50}, "4.15"),
-        ("/1/0/1", b"300", {"content_format": LWM2M_CBOR}, "4.15"),
-        ("/1/0/1", b"many", {"content_format": TEXT}, "4.00"),
-        ("/1/0/1", b"-5", {"content_format": TEXT}, "4.00"),
-        ("/1/0/1", b"0", {"content_format": TEXT}, "4.00"),
-        ("/1/0/1", b"4294967296", {"content_format": TEXT}, "4.00"),
-        ("/1/0/5", b"9" * 400, {"content_format": TEXT}, "4.00"),
-        ("/1/0/1", b"\x12", {"content_format": OPAQUE}, "4.15"),
-        ("/5/0/1", b"coap://x", {"content_format": OPAQUE}, "4.15"),
-        ("/1/0/1", encode_tlv([Entry("/1/0/2", 7)], base="/1/0"), {"content_format": TLV}, "4.00"),
-        ("/1/0/1", b"\xc1", {"content_format": TLV}, "4.00"),
-        ("/1/0/1", b"", {"content_format": TLV}, "4.00"),
-        ("/1/0/6", b"maybe", {"content_format": TEXT}, "4.00"),
-        ("/1/0/7", b"S", {"content_format": TEXT}, "4.00"),
-        ("/1/0/0", b"5", {"content_format": TEXT}, "4.05"),
-        ("/3/0/3", b"9.9", {"content_format": TEXT}, "4.05"),
-        ("/5/0/3", b"2", {"content_format": TEXT}, "4.05"),
-        ("/3/0/4", b"", {"content_format": TLV}, "4.05"),
-        ("/5/0", b"x", {"content_format": TEXT}, "4.15"),
-        ("/5", b"", {"content_format": TLV}, "4.05"),
-        ("/5/0/1", b"x" * 256, {"content_format": TEXT}, "4.00"),
-        ("/5/0/1", b"\xff\xfe", {"content_format": TEXT}, "4.00"),
-        ("/5/0/1", encode_tlv([Entry("/5/0/1", "coap://x"), Entry("/5/0/3", 2)], base="/5/0"),
-         {"content_format": TLV}, "4.00"),
-        ("/0/0/0", b"coap://x", {"content_format": TEXT}, "4.01"),
-        ("/7", b"", {"content_format": TLV}, "4.04"),
-    ],
-)  # fmt: skip
-def test_a_write_that_cannot_be(path: str, payload: bytes, options: dict[str, Any], code: str) -> None:
-    """Without a format 4.00, with an unknown one 4.15, out of type or range 4.00; and nothing has changed."""
-
-    async def script(bench: Bench) -> None:
-        before = bench.device.operations.readable()
-        assert await bench.code("PUT", path, payload, **options) == code
-        assert bench.device.operations.readable() == before
-
-    converse(script)
 
 
 def test_write_replaces_or_adds() -> None:
@@ -240,33 +201,13 @@ def test_discover_shows_attributes() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("path", "queries"),
-    [
-        ("/5/0/3", ("pmin=x",)),
-        ("/5/0/3", ("pmin=-1",)),
-        ("/5/0/3", ("pmin=1.5",)),
-        ("/5/0/3", ("pmin=1_0",)),
-        ("/5/0/3", ("pmin=" + "9" * 400,)),
-        ("/5/0/3", ("pmin=4294967296",)),
-        ("/5/0/3", ("gt=1e999",)),
-        ("/5/0/3", ("max=3",)),
-        ("/5/0/3", ("st=0",)),
-        ("/5/0/3", ("gt=nan",)),
-        ("/5/0/3", ("pmin=1", "pmin=2")),
-        ("/5/0/3", ("gt=3", "lt=3")),
-        ("/5/0/3", ("gt=3", "lt=1", "st=1")),
-        ("/5/0", ("gt=3",)),
-        ("/5/0/1", ("st=1",)),
-    ],
-)
-def test_attributes_that_cannot_be(path: str, queries: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("probe", ATTRIBUTES, ids=str)
+def test_attributes_that_cannot_be(probe: Probe) -> None:
     """4.00, and those that were there stay."""
 
     async def script(bench: Bench) -> None:
-        assert await bench.code("PUT", path, uri_query=queries) == "4.00"
-        assert await bench.code("PUT", "/5/0/99", uri_query=("pmin=1",)) == "4.04"
-        shown = (await bench.ask("GET", path, accept=LINKS)).payload
+        assert (await asked(bench, probe)).code.dotted == probe.code
+        shown = (await bench.ask("GET", probe.path, accept=LINKS)).payload
         assert all(name not in shown for name in (b"pmin", b"pmax", b"gt", b"lt", b"st="))
 
     converse(script)
@@ -305,18 +246,6 @@ def test_there_is_no_composite_in_1_0() -> None:
             assert await bench.code(method, "", asked, content_format=SENML_JSON) == "4.05"
 
     converse(script, lwm2m="1.0")
-
-
-def test_unknown_critical_options_are_bad_options() -> None:
-    """4.02 for an odd option that nobody knows; an even one is ignored (RFC 7252, 5.4.1)."""
-
-    async def script(bench: Bench) -> None:
-        for number, code in ((1, "4.02"), (35, "4.02"), (65001, "4.02"), (65000, "2.05"), (292, "2.05")):
-            message = bench.requester.message(Code.GET, to=bench.remote, path="/5/0/3")
-            message.opt.add_option(OpaqueOption(OptionNumber(number), b"x"))
-            assert (await bench.requester.send(message)).code.dotted == code, number
-
-    converse(script)
 
 
 def test_bodies_and_answers_in_blocks() -> None:
