@@ -110,6 +110,9 @@ class Install(Pull):
 
     def boot(self, *, rebooted: bool) -> None:
         """Take up what was going on before the power went."""
+        if self.machine.state == State.IDLE and self.flash.boot == "settled" and self.flash.package:
+            # The power went between the end of an update and that of its package.
+            self.flash.package, self.flash.package_uri, self.flash.deferred_until = b"", "", None
         if rebooted and self._loses_status():
             self.step(Event.REBOOT)
         if self.flash.boot == "swapped":

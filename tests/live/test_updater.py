@@ -18,7 +18,7 @@ from lwm2m_lab.live.flash import Flash, StateFile
 from lwm2m_lab.live.image import public_key
 from lwm2m_lab.live.network import SIMULATED_EPOCH_NS
 from lwm2m_lab.live.options import DeviceOptions
-from lwm2m_lab.spec.objects import State
+from lwm2m_lab.spec.objects import State, UpdateResult
 from lwm2m_lab.wire.encoding import encode_tlv
 from lwm2m_lab.wire.values import Entry
 from tests.live.bench import Bench, converse
@@ -516,6 +516,21 @@ def test_a_kill_at_any_step_of_saving_leaves_no_file_behind(
     assert found.package == (old if step <= 5 else new)
     digest = hashlib.sha256(found.package).hexdigest()[:16]
     assert {one.name for one in tmp_path.iterdir()} == {path.name, f"device.json.{digest}.package", other.name}
+
+
+def test_a_kill_between_a_cancel_and_the_end_of_its_package(tmp_path: pathlib.Path) -> None:
+    """State and result were kept, the package was not yet gone: the next boot drops it, file and all."""
+    store = StateFile(tmp_path / "device.json")
+    flash = dataclasses.replace(Flash.new(DeviceOptions()), package=IMAGE.data, package_uri="coap://192.0.2.3/x")
+    flash.result = UpdateResult.CANCELLED
+    store.save(flash)
+    assert len(list(tmp_path.glob("*.package"))) == 1
+
+    async def script(bench: Bench) -> tuple[str | None, ...]:
+        return await bench.status(), await bench.read("/5/0/7"), await bench.read("/5/0/1")
+
+    assert converse(script, store=StateFile(tmp_path / "device.json")) == ("0/10", None, "")
+    assert [one.name for one in tmp_path.iterdir()] == ["device.json"]
 
 
 def test_a_kill_before_the_first_state_leaves_no_package(tmp_path: pathlib.Path) -> None:
