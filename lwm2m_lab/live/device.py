@@ -48,7 +48,7 @@ class Device:
     access : mapping of int to str, optional
         Rights on Objects 3 and 5 by Short Server ID, counted from 1: ``{2: "R"}``; without it all have R, W and E.
     bind : (str, int)
-        Own address and port. Loopback unless told; port 0 takes a free one, and another one after each reboot.
+        Own address and port, kept over reboots. Loopback unless told; port 0 takes a free one at each boot.
     credentials : Credentials, optional
         Who the device is to DTLS, for ``coaps``; without it what the environment says (``LWM2M_LAB_PSK``).
     ca : path, optional
@@ -113,6 +113,8 @@ class Device:
             credentials=self._credentials,
             trusted=trusted,
             store=store,
+            # Whoever is told a port, a firewall or a capture filter, must find the device there after a reboot, too.
+            new_ports=False,
             told=self._heard,
             # node-coap keeps nothing of an answer with number 0, which RFC 7641 permits.
             first_number=1,

@@ -183,11 +183,17 @@ def _unfinished(capture: Capture, delivery: Delivery, values: Values, executed: 
             return Ending("unfinished", None, cause, "RFC 7959, 2.5")
         cause = f"the package was delivered by frame {delivery.last_frame}, but no accepted Execute of Update was seen"
         return Ending("unfinished", None, cause, "LwM2M E.6.1, T15")
-    again = capture.of("registrations", delivery.endpoint).after(executed)
+    # An Update of the registration is no new one.
+    again = capture.of("registrations", delivery.endpoint).after(executed).where(operation="register")
     seen = f"the last State seen is {state}" if state is not None else "no State was seen"
     missing = "no Update Result and no new registration was seen"
     if len(again):
         missing = "the device registered again, but no Update Result was seen"
+        if not any(one is True for one in again.accepted.tolist()):
+            missing = (
+                f"the device asked to register again in frame {again.first('frame')}, and neither a 2.01 to it nor "
+            )
+            missing += "an Update Result was seen"
     return Ending("unfinished", None, f"after the Execute in frame {executed} {missing}; {seen}", "LwM2M E.6.1, T21")
 
 

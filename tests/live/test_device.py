@@ -86,6 +86,22 @@ def test_a_device_beside_the_caller(server: Managed) -> None:
     assert device.capture().messages["code"].iloc[-1] in ("0.04", "2.02"), "the last word is the De-register"
 
 
+def test_its_own_port_outlives_a_reboot(server: Managed) -> None:
+    """A port that was asked for is where the device is after a reboot, too, for whoever knows no other."""
+    (port,) = free_ports(1)
+    device = lab.Device(
+        lab.DeviceOptions(**QUICK), server=server.uri, bind=("127.0.0.1", port), timers=Timers(ack_timeout=0.3)
+    )
+
+    async def reboot(bench: Bench) -> str:
+        assert await bench.code("POST", "/3/0/4") == "2.04"
+        await bench.reborn()
+        return str(bench.remote.hostinfo)
+
+    with device:
+        assert server.serve(reboot) == device.address == f"127.0.0.1:{port}"
+
+
 def test_what_cannot_be() -> None:
     """A port in use, a server that is none, a device that runs already or does not run: one sentence each."""
     with pytest.raises(BadInput, match=r"coap://127\.0\.0\.1:5683 is expected"):

@@ -214,7 +214,6 @@ def test_a_reboot_on_the_same_port(dtls: None) -> None:
     device = lab.Device(
         lab.DeviceOptions(**QUICK), server=managed.uri, credentials=KEYS, timers=TIMERS, bind=("127.0.0.1", port)
     )
-    device._client._new_ports = False
     with device:
         assert managed.serve(reboot) == 1
         device.stop(deregister=False)

@@ -190,3 +190,23 @@ def test_a_body_of_one_block_has_no_pace() -> None:
     (one,) = [one for one in found if one.rule == "M1"]
     assert (str(one.verdict), one.frames[-1]) == ("INCONCLUSIVE", 18)
     assert not [one for one in found if "could not be applied" in one.sentence]
+
+
+def test_two_addresses_that_cannot_be_reached_are_two_things() -> None:
+    """Each is told with its own errors: a server that is not there, and a device that is not there."""
+    script = """
+        ready
+        push 0
+        device > server  CON POST /rd/1
+        server > device  ICMP port-unreachable
+        server > device  CON PUT /5/0/0 1:1/1/1024 cf=42 1024B
+        device > server  ICMP port-unreachable
+        +2 server > device  again
+        device > server  ICMP port-unreachable
+    """
+    found = [one for one in lab.explain(Session(script).capture()).findings if one.rule == "M14"]
+    assert [(one.party, one.frames) for one in found] == [("server", (11, 12)), ("device", (13, 14, 16))]
+    assert "and 1 times more" not in found[0].sentence
+    assert found[1].sentence.endswith(
+        "and 1 times more: nobody listens on that port: asleep, stopped, or restarted on another one"
+    )

@@ -11,6 +11,7 @@ import lwm2m_lab as lab
 from lwm2m_lab.wire.coap import Block
 from lwm2m_lab.wire.encoding import encode_tlv
 from lwm2m_lab.wire.values import Entry
+from tests.peers import Session
 
 
 def only(session: Any) -> lab.Update:
@@ -168,6 +169,16 @@ def test_after_the_execute_silence(ready: Any, image: bytes) -> None:
     assert "no Update Result and no new registration was seen" in str(only(ready).cause)
     ready.wait(5).register()
     assert "registered again, but no Update Result was seen" in str(only(ready).cause)
+
+
+def test_an_update_of_the_registration_is_no_new_one() -> None:
+    """A device that only says that it is still there did not come back; one whose Register nobody took asked to."""
+    executed = "ready\npush\nnotify /5/0/3 2\nexecute\n"
+    still = Session(executed + "device > server CON POST /rd/1\nserver > device ACK 2.04\nwait 60")
+    assert "no Update Result and no new registration was seen" in str(only(still).cause)
+    asked = Session(executed + "wait 10\ndevice > server CON POST /rd ?ep=dev-1&lt=300&lwm2m=1.1 cf=40 text='</5/0>'")
+    said = f"asked to register again in frame {len(asked.packets)}, and neither a 2.01 to it nor an Update Result"
+    assert said in str(only(asked).cause)
 
 
 def test_a_missing_block_leaves_no_image(ready: Any, image: bytes) -> None:

@@ -178,7 +178,9 @@ def separate_continue(case: Case) -> Iterator[Conclusion]:
     """An empty acknowledgement is no response: the block is taken when 2.31 comes in a message of its own."""
     blocks = writes(case)
     own_message = (blocks.response_type == "CON") | (blocks.response_type == "NON")
-    separate = np.nonzero((blocks["_response_code"] == _CONTINUE) & own_message)[0]
+    # What answers a NON comes in a message of its own anyway, with no acknowledgement to be taken for the end.
+    acknowledged = (blocks.type == "CON") & own_message
+    separate = np.nonzero((blocks["_response_code"] == _CONTINUE) & acknowledged)[0]
     if not separate.size:
         return
     last = int(separate[-1])

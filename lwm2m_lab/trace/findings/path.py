@@ -9,6 +9,7 @@ import numpy as np
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Conclusion, Party, Said, Verdict, rule
 from lwm2m_lab.trace.findings.traffic import gets, period, remaining, traffic, writes
+from lwm2m_lab.wire.icmp import IcmpError
 
 __all__: list[str] = []
 
@@ -150,7 +151,14 @@ def unreachable(case: Case) -> Iterator[Conclusion]:
     if not others:
         yield Verdict.PASS, f"{len(mine)} ICMP errors while the device restarts for the installation", frames
         return
-    first = others[0]
+    # One conclusion for each address: a server that stopped and a device that stopped are two things.
+    for at in dict.fromkeys((one.reporter, one.dst) for one in others):
+        yield _unreachable_address(case, [one for one in others if (one.reporter, one.dst) == at])
+
+
+def _unreachable_address(case: Case, errors: list[IcmpError]) -> Said:
+    """What ICMP errors of one reporter about one address say."""
+    seen, first = traffic(case), errors[0]
     quoted = np.nonzero((seen.mid == first.mid) & (seen.frame < first.frame))[0]
     asked = f" (frame {seen.frame[quoted[-1]]})" if quoted.size else ""
     itself = first.reporter == _host(first.dst)
@@ -162,11 +170,11 @@ def unreachable(case: Case) -> Iterator[Conclusion]:
     why = (
         "nobody listens on that port: asleep, stopped, or restarted on another one" if itself else "no path leads there"
     )
-    yield Said(
+    return Said(
         Verdict.FAIL,
         f"{who} says {first.meaning!r} in frame {first.frame} of a message to {first.dst}{asked}"
-        + (f", and {len(others) - 1} times more" if len(others) > 1 else "")
+        + (f", and {len(errors) - 1} times more" if len(errors) > 1 else "")
         + f": {why}",
-        [*(int(seen.frame[at]) for at in quoted[-1:]), *frames],
+        [*(int(seen.frame[at]) for at in quoted[-1:]), *(one.frame for one in errors)],
         party=party,
     )

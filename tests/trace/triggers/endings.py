@@ -122,6 +122,14 @@ TRIGGERS = {
             push 1-2
             installed
             """,
+            # No acknowledgement at all: the blocks are NON, and what followed was lost.
+            """
+            ready
+            server > device  NON PUT /5/0/0 1:0/1/1024 cf=42 1024B
+            device > server  NON 2.31 1:0/1/1024
+            wait 60
+            read /5/0/3 1
+            """,
         ),
     ),
 }
