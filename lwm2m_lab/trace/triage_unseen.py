@@ -108,6 +108,46 @@ def starts_late(capture: Capture, seen: Survey) -> Iterator[Lack]:
         )
 
 
+def not_registered(capture: Capture, seen: Survey) -> Iterator[Lack]:
+    """An endpoint that no server let in, so that no update could begin."""
+    everything = capture.rows("registrations")
+    updated = {one.endpoint for one in capture._updates}
+    for endpoint in dict.fromkeys(everything.endpoint.tolist()):
+        own = everything.where(endpoint=endpoint)
+        asked = own.where(operation="register")
+        if endpoint in updated or len(asked) < len(own) or any(one is True for one in asked.accepted.tolist()):
+            continue
+        frame, columns = int(asked.frame[-1]), capture.columns
+        request = int(np.flatnonzero(columns["frame"] == frame)[0])
+        copies, answers = _copies_and_answers(columns, request)
+        said, frames = "was never answered", [frame]
+        if answers:
+            frames.append(int(columns["frame"][answers[0]]))
+            said = f"was answered {columns.text('code', answers[0])} in frame {frames[1]}"
+            if columns.text("token", answers[0]) != columns.text("token", request):
+                said += " under another token, so that the device cannot know its answer (RFC 7252, 5.3.1)"
+        elif not copies:
+            # Whoever does not ask again may have had an answer that the capture lacks.
+            continue
+        yield Lack(
+            "not registered",
+            "stops",
+            f"{endpoint}: its Register in frame {frame} {said}, and no other one was taken",
+            tuple(frames),
+            "look at what the server wants of a Register (its diagnostic payload, its log, its list of endpoints)",
+        )
+
+
+def _copies_and_answers(columns: Columns, request: int) -> tuple[list[int], list[int]]:
+    """Rows behind a request that repeat it, and those that answer it by its message id, whatever their token."""
+    ends = columns.text("src", request), columns.text("dst", request)
+    rows = np.flatnonzero(columns["mid"] == columns["mid"][request])
+    later = [(row, (columns.text("src", row), columns.text("dst", row))) for row in rows[rows > request].tolist()]
+    copies = [row for row, way in later if way == ends and columns["type"][row] == columns["type"][request]]
+    answers = [row for row, way in later if way == ends[::-1] and columns["type"][row] == 2]
+    return copies, [row for row in answers if columns["code"][row] >= 64]
+
+
 def ends_early(capture: Capture, seen: Survey) -> Iterator[Lack]:
     """A capture that stops before it shows how the update went."""
     if not capture.columns.rows:
@@ -266,4 +306,6 @@ def _names(updates: list[Update]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-CHECKS: tuple[Check, ...] = (one_direction, sampled, wrong_side, starts_late, ends_early, no_reading)
+CHECKS: tuple[Check, ...] = (
+    not_registered, one_direction, sampled, wrong_side, starts_late, ends_early, no_reading,
+)  # fmt: skip

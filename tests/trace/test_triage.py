@@ -15,6 +15,7 @@ from lwm2m_lab.trace.triage import Lack, Triage
 from lwm2m_lab.wire.coap import Block, Message
 from lwm2m_lab.wire.pcap import Interface
 from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
+from tests.peers import Session
 
 
 def of(packets: list[Packet], *, linktype: int = 101) -> Triage:
@@ -222,11 +223,31 @@ def test_files_that_hold_nothing(session: Any, tmp_path: pathlib.Path) -> None:
     assert names(of([])) == ["no CoAP"]
     assert names(of([Packet(10**18, b"\x45" + bytes(60))])) == ["no CoAP"]
     session.register()
+    assert "not registered" not in names(of(session.packets))
     assert "link type" in names(of(session.packets, linktype=195))
     assert names(of(session.packets)) == ["no update"]
     data = path_of("anjay-push-256-ok").read_bytes()
     found = lab.Capture.from_bytes(data[:-7], name="cut").triage()
     assert "damaged file" in names(found)
+
+
+def test_whoever_was_not_let_in() -> None:
+    """Without a registration there is no update to explain, and the answer to the Register is where to look."""
+    register = "device > server CON POST /rd ?ep=dev-1&lt=300&mac=00:00 cf=40 text='</5/0>'\n"
+    refused = triaged(f"{register}server > device ACK 4.00")
+    assert (refused.what, refused.frames) == ("not registered", (1, 2))
+    assert refused.found == "dev-1: its Register in frame 1 was answered 4.00 in frame 2, and no other one was taken"
+    # Wakaama answers an option that it cannot read without the token of the request, and the device asks on and on.
+    strange = triaged(f"{register}server > device ACK 4.02 token=\n+2.5 device > server again\nserver > device again")
+    assert "was answered 4.02 in frame 2 under another token" in strange.found
+    silent = triaged(f"{register}+2.5 device > server again\nwait 60\ndevice > server CON GET /x")
+    assert "was never answered" in silent.found
+    assert triaged(f"{register}server > device ACK 4.00\n{register}server > device ACK 2.01").what == "no update"
+
+
+def triaged(script: str) -> Any:
+    """The first thing that a session lacks."""
+    return Session(script).capture().triage().lacks[0]
 
 
 def test_every_lack_says_what_to_do(whole: Any) -> None:

@@ -79,12 +79,41 @@ def execute_without_effect(case: Case) -> Iterator[Conclusion]:
     if moved or len(case.registrations.after(frame)):
         yield Verdict.PASS, "the Execute of Update had an effect", [frame]
         return
-    seen = f"State is still 2 in frame {states.last('frame')}" if len(states) else "nothing was read afterwards"
+    seen = f"State is still 2 in frame {states.last('frame')}" if len(states) else "no State was read afterwards"
     yield (
         Verdict.INCONCLUSIVE,
         f"the Execute in frame {frame} was accepted, and neither State 3 nor a registration nor a result followed "
         f"({seen}); a reading of /5/0/3 and /5/0/5 later on would decide",
         [frame, *states.frame[-1:].tolist()],
+    )
+
+
+@rule(
+    "F25",
+    "a package that was taken shows",
+    clause="LwM2M E.6.1; Object 5, resources 3 and 5",
+    certainty="suspected",
+    after=("F20", "W8", "O5"),
+)
+def package_without_trace(case: Case) -> Iterator[Conclusion]:
+    """The last block is answered 2.04, and the device says Idle and Initial value: neither a package nor a reason."""
+    evidence = case.update.evidence
+    done = evidence.last_frame
+    gone = min(case.resets.after(done).first("frame", np.inf), case.executes.after(done).first("frame", np.inf))
+    gone = min(gone, case.registers.after(done).first("frame", np.inf))
+    states, results = (case.values(path).after(done).before(gone) for path in (STATE, RESULT))
+    if evidence.kind != "push" or not evidence.accepted or not len(states) or not len(results):
+        return
+    if (states.value != 0).any() or (results.value != 0).any():
+        yield Verdict.PASS, "the package that was taken shows in State or Update Result", [done, *states.frame[:1]]
+        return
+    frames = [done, *states.frame.tolist(), *results.frame.tolist()]
+    yield (
+        Verdict.FAIL,
+        f"the package was taken in frame {done}, and afterwards State is 0 Idle and Update Result 0 (frames "
+        f"{states.last('frame')} and {results.last('frame')}): neither Downloaded nor a reason; nothing behind Object "
+        "5 looks at packages, or somebody else has reset it",
+        frames,
     )
 
 

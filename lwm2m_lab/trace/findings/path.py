@@ -8,7 +8,7 @@ import numpy as np
 
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Conclusion, Party, Said, Verdict, rule
-from lwm2m_lab.trace.findings.traffic import gets, period, remaining, traffic, writes
+from lwm2m_lab.trace.findings.traffic import ACK, gets, period, remaining, traffic, writes
 from lwm2m_lab.wire.icmp import IcmpError
 
 __all__: list[str] = []
@@ -159,12 +159,18 @@ def unreachable(case: Case) -> Iterator[Conclusion]:
 def _unreachable_address(case: Case, errors: list[IcmpError]) -> Said:
     """What ICMP errors of one reporter about one address say."""
     seen, first = traffic(case), errors[0]
+    if _are_late_copies(case, errors):
+        return Said(
+            Verdict.PASS,
+            f"{len(errors)} copies of answers found nobody at {first.dst} any more: who asked had its answer, and left",
+            [one.frame for one in errors],
+        )
     quoted = np.nonzero((seen.mid == first.mid) & (seen.frame < first.frame))[0]
     asked = f" (frame {seen.frame[quoted[-1]]})" if quoted.size else ""
     itself = first.reporter == _host(first.dst)
     party: Party = "device" if itself else "network"
-    device_asked = bool(quoted.size) and bool(seen.rows.sender[quoted[-1]])
-    if device_asked and itself:
+    addresses = case.capture.columns.categories["src"]
+    if itself and first.src in {addresses[code] for code in np.unique(seen.src[seen.rows.sender]).tolist()}:
         party = "server"
     who = f"{first.reporter} itself" if itself else f"{first.reporter} on the way"
     why = (
@@ -178,3 +184,17 @@ def _unreachable_address(case: Case, errors: list[IcmpError]) -> Said:
         [*(int(seen.frame[at]) for at in quoted[-1:]), *(one.frame for one in errors)],
         party=party,
     )
+
+
+def _are_late_copies(case: Case, errors: list[IcmpError]) -> bool:
+    """Whether each error quotes an answer that had been given before, to somebody who has closed its port since."""
+    seen, names = traffic(case), case.capture.columns.categories
+    for one in errors:
+        same = (seen.mid == one.mid) & (seen.frame < one.frame) & (seen.type >= ACK)
+        ends = [
+            (names["src"][seen.src[at]], names["src"][seen.dst[at]]) == (one.src, one.dst)
+            for at in np.nonzero(same)[0].tolist()
+        ]
+        if sum(ends) < 2:
+            return False
+    return True

@@ -14,6 +14,7 @@ from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.firmware import MAX_TRANSMIT_WAIT
 from lwm2m_lab.trace.findings.following import RESULT
 from lwm2m_lab.trace.findings.registry import Conclusion, Verdict, rule
+from lwm2m_lab.trace.findings.retransmission import ACK_TIMEOUT
 
 __all__: list[str] = []
 
@@ -72,7 +73,11 @@ def never_came_back(case: Case) -> Iterator[Conclusion]:
         return
     frame = lost.first("frame")
     span = case.last_time() - case.time_of(frame)
-    gave_up = int(lost.retransmissions.max()) >= 4 or span > MAX_TRANSMIT_WAIT
+    sent_again = int(lost.retransmissions.max())
+    # Nobody has waited yet where the capture ends right behind the request.
+    if span < ACK_TIMEOUT and not sent_again:
+        return
+    gave_up = sent_again >= 4 or span > MAX_TRANSMIT_WAIT
     yield (
         Verdict.FAIL if gave_up else Verdict.INCONCLUSIVE,
         f"after the Execute in frame {executed} the device does not register, and {lost.first('uri_path')} in frame "

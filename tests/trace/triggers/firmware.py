@@ -41,6 +41,19 @@ TRIGGERS = {
         certainty="suspected",
         quiet=(HEALTHY,),
     ),
+    "F25": Trigger(
+        "the package is taken, and State and Update Result stay 0",
+        "ready\npush\n+5 server > device  CON GET /5/0/3\ndevice > server  ACK 2.05 cf=0 text=0\nread /5/0/5 0",
+        certainty="suspected",
+        quiet=(
+            HEALTHY,
+            "ready\npush\nread /5/0/3 0\nread /5/0/5 5",
+            "ready\npush\nread /5/0/3 0",
+            # It was reset, and it started anew.
+            f"ready\npush\n{EMPTY_URI}read /5/0/3 0\nread /5/0/5 0",
+            "ready\npush\nregister\nread /5/0/3 0\nread /5/0/5 0",
+        ),
+    ),
     "F7": Trigger("Update Result 8 with State 2", "ready\npush\ninstalled 1.0.0 8 2", verdict="PASS", quiet=(HEALTHY,)),
     "F8": Trigger(
         "Update Result 5 becomes 0 by itself",
