@@ -27,8 +27,8 @@ from lwm2m_lab.trace.capture import Capture
 
 __all__ = ["Device"]
 
-#: Datagrams that a device remembers of its traffic; the oldest go first.
-MOST_SIGHTINGS = 200_000
+#: Datagrams that a device remembers of its traffic, and their bytes; the oldest go first.
+MOST_SIGHTINGS, MOST_BYTES = 200_000, 2**28
 #: Seconds that an orderly stop waits for the server's answer to the De-register.
 LEAVE_WITHIN = 5.0
 
@@ -97,7 +97,7 @@ class Device:
         self._credentials = credentials or Credentials.from_environment()
         for one in self.servers:
             _check_credentials(one, self._credentials)
-        self._network = LoopbackNetwork(most=MOST_SIGHTINGS)
+        self._network = LoopbackNetwork(most=MOST_SIGHTINGS, most_bytes=MOST_BYTES)
         trusted = trusting_context(ca) if session_keys or ca is not None else None
         self._tls_keys = TlsKeys() if session_keys else None
         if self._tls_keys is not None and trusted is not None:
@@ -282,8 +282,9 @@ def _checked(server: str) -> str:
     """The URI of a server."""
     try:
         parts = urllib.parse.urlsplit(server)
-        place = bool(parts.hostname) and parts.path in ("", "/") and parts.port != 0
-        good = place and parts.scheme in ("coap", "coaps")
+        # A host whose labels are empty or too long could not be looked up.
+        place = bool((parts.hostname or "").encode("idna")) and parts.path in ("", "/") and parts.port != 0
+        good = place and parts.scheme in ("coap", "coaps") and "@" not in parts.netloc
     except ValueError:
         good = False
     if not good:

@@ -14,6 +14,7 @@ import ipaddress
 import logging
 import random
 import socket
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -370,13 +371,15 @@ class LoopbackNetwork:
     ----------
     most : int, optional
         Sightings that are kept, the latest ones; without it all of them.
+    most_bytes : int, optional
+        Bytes of theirs that are kept, likewise: whoever sends the largest datagrams there are is given no memory.
     """
 
     schemes: tuple[str, ...] = ("coap", "coaps", "http", "https", "coap+tcp")
 
-    def __init__(self, *, most: int | None = None) -> None:
+    def __init__(self, *, most: int | None = None, most_bytes: int | None = None) -> None:
         self.sightings: list[Sighting] = []
-        self._most = most
+        self._most, self._most_bytes, self._bytes = most or sys.maxsize, most_bytes or sys.maxsize, 0
 
     def new_loop(self) -> asyncio.AbstractEventLoop:
         """An ordinary loop with a tap at its datagram sockets."""
@@ -413,9 +416,11 @@ class LoopbackNetwork:
     ) -> None:
         """Write down one datagram, or segment, with the time of day."""
         self.sightings.append(Sighting(time.time_ns(), side, source, destination, payload, None, segment))
-        if self._most is not None and len(self.sightings) > self._most:
+        self._bytes += len(payload)
+        while len(self.sightings) > self._most or self._bytes > self._most_bytes:
             # By halves, so that the list is not shifted for each datagram.
-            del self.sightings[: self._most // 2]
+            del self.sightings[: len(self.sightings) // 2 + 1]
+            self._bytes = sum(len(one.payload) for one in self.sightings)
 
 
 def free_ports(count: int) -> list[int]:

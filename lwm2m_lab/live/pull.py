@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import urllib.parse
 from collections.abc import Callable
 
+import aiocoap
 from aiocoap.numbers.codes import Code
 
 from lwm2m_lab.live import blockwise
@@ -18,6 +20,8 @@ from lwm2m_lab.spec.objects import State
 
 #: Ports of the schemes where a URI names none.
 PORTS = {"coap": 5683, "coaps": COAPS_PORT, "coap+tcp": 5683, "http": 80, "https": 443}
+
+_CHARACTERS = re.compile("[!-~]+")
 
 __all__ = ["Pull", "is_local"]
 
@@ -139,22 +143,38 @@ class Pull(Push):
 
     def _problem(self, uri: str) -> Event | None:
         """Why a URI cannot be fetched from, before anything is sent."""
+        # `urlsplit` lets pass what no URI has (RFC 3986, 2), or takes it away in silence.
+        if not _CHARACTERS.fullmatch(uri):
+            return Event.INVALID_URI
         try:
             parts = urllib.parse.urlsplit(uri)
             host, port = parts.hostname, PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
+            # A label that is empty or too long would end the look-up with another error than a name that nobody has.
+            (host or "").encode("idna")
         except ValueError:
             return Event.INVALID_URI
         if parts.scheme and parts.scheme not in self.host.schemes():
             return Event.UNSUPPORTED_SCHEME
-        if not host or not port > 0 or parts.fragment or not self._may_ask(host, port):
-            return Event.INVALID_URI
-        return None
+        # Nobody logs in with a Package URI: aiocoap knows no user names.
+        bad = not host or not port > 0 or parts.fragment or "@" in parts.netloc or not self._may_ask(host, port)
+        return Event.INVALID_URI if bad or not _is_known(uri) else None
 
     def _may_ask(self, host: str, port: int) -> bool:
         """Not oneself; and from a server out in the world nobody is sent to ask in the device's own network."""
         if f"{host}:{port}" in self.host.own_addresses():
             return False
         return not is_local(host) or self.host.server_is_local()
+
+
+def _is_known(uri: str) -> bool:
+    """Whether a URI of CoAP is one that aiocoap can put into options."""
+    if not uri.lower().startswith("coap"):
+        return True
+    try:
+        aiocoap.Message(code=Code.GET).set_request_uri("coap" + uri[uri.index(":") :])
+    except (aiocoap.error.Error, ValueError):
+        return False
+    return True
 
 
 def is_local(host: str) -> bool:

@@ -41,8 +41,8 @@ __all__ = ["Server", "Site"]
 
 T = TypeVar("T")
 Delivery = Literal["auto", "push", "pull"]
-#: Datagrams that a server remembers of its traffic; the oldest go first.
-MOST_SIGHTINGS = 500_000
+#: Datagrams that a server remembers of its traffic, and their bytes; the oldest go first.
+MOST_SIGHTINGS, MOST_BYTES = 500_000, 2**29
 #: Seconds between two looks for registrations whose lifetime is over.
 LOOK_EVERY = 5.0
 #: Bytes of a Package URI (Object 5, resource 1).
@@ -166,7 +166,7 @@ class Server:
             allowed=endpoints, limits=limits, identities=identities, told=self._heard, parameters=parameters
         )
         self._repository = build(Repository, self.options.faults)(self.files, block_size=self.options.block_size)
-        self._network = LoopbackNetwork(most=MOST_SIGHTINGS)
+        self._network = LoopbackNetwork(most=MOST_SIGHTINGS, most_bytes=MOST_BYTES)
         self._life = Background("server", self._network.new_loop)
         self._webs: list[WebRepository] = []
 

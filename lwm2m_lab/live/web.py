@@ -128,5 +128,7 @@ def _get(
     except urllib.error.URLError as error:
         kind = UnknownHost if isinstance(error.reason, socket.gaierror) else NoAnswer
         raise kind(f"{uri} cannot be reached ({error.reason})") from None
+    except (http.client.InvalidURL, UnicodeError) as error:
+        raise NotServed(f"{uri} is nothing to be asked for ({error})") from None
     except (OSError, http.client.HTTPException) as error:
         raise NoAnswer(f"{uri} broke off ({error})") from None

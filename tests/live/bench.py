@@ -49,6 +49,19 @@ class Bench:
     def __init__(self, device: LwM2MClient, server: LoggingServer, requester: Requester) -> None:
         self.device, self.server, self.requester = device, server, requester
         self.tasks: list[asyncio.Task[None]] = []
+        self.living: asyncio.Future[None]
+        #: Makes the device anew, as a process that is started again does.
+        self.build: Callable[[], LwM2MClient]
+
+    async def kill(self, dark: float) -> None:
+        """End the device without a word, and start it again after so many seconds, with what its state file keeps."""
+        old = self.server.registrations.get(self.name)
+        await cancel(self.living)
+        await asyncio.sleep(dark)
+        self.device = self.build()
+        self.living = asyncio.ensure_future(self.device.run())
+        await asyncio.wait_for(self.server.registration_after(old, self.name), 10_000)
+        await asyncio.sleep(1)
 
     @property
     def remote(self) -> Any:
@@ -144,17 +157,21 @@ def converse(
         second = LoggingServer()
         if access is not None:
             contexts.append(await network.context(second, side="server", bind=SECOND))
-        device = LwM2MClient(
-            options or DeviceOptions(**more),
-            network=network,
-            server="coap://192.0.2.1" if access is None else ["coap://192.0.2.1", "coap://192.0.2.4"],
-            access=access or {},
-            bind=DEVICE,
-            timers=timers or Timers(),
-            store=store,
-        )
-        living = asyncio.ensure_future(device.run())
+
+        def build() -> LwM2MClient:
+            return LwM2MClient(
+                options or DeviceOptions(**more),
+                network=network,
+                server="coap://192.0.2.1" if access is None else ["coap://192.0.2.1", "coap://192.0.2.4"],
+                access=access or {},
+                bind=DEVICE,
+                timers=timers or Timers(),
+                store=None if store is None else StateFile(store.path),
+            )
+
+        device = build()
         bench = Bench(device, server, Requester(context, Timers()))
+        bench.build, bench.living = build, asyncio.ensure_future(device.run())
         bench.repository, bench.server_port = repository, network.ports[SERVER]
         try:
             await server.registration_after(None, device.options.endpoint)
@@ -166,7 +183,7 @@ def converse(
             return await script(bench)
         finally:
             await cancel(*bench.tasks)
-            await cancel(living)
+            await cancel(bench.living)
             for one in contexts:
                 await one.shutdown()
 

@@ -260,6 +260,8 @@ TWO = ["coap://127.0.0.1:9", "coap://127.0.0.1:10"]
         ([TWO[0], TWO[0]], {}, "each once"),
         (["coap://127.0.0.1", "coap://127.0.0.1:5683"], {}, "each once"),
         ([TWO[0], "http://127.0.0.1"], {}, "a URI such as coaps"),
+        (["coap://a..b"], {}, "a URI such as coaps"),
+        (["coap://user@127.0.0.1"], {}, "a URI such as coaps"),
         (TWO, {3: "R"}, "access names server 3; 1 to 2 are there"),
         (TWO, {0: "R"}, "access names server 0"),
         (TWO, {2: "X"}, "access names the rights 'X'"),

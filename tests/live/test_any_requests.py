@@ -181,6 +181,46 @@ class Driver:
             assert version in ("1.0.0", "2.1.0", "2.2.0")
 
 
+#: Package URIs of any kind, most of them nearly good.
+URIS = st.one_of(
+    st.text(max_size=60),
+    st.from_regex(r"(coaps?|coap\+tcp|https?|ftp|file|):(//)?[!-~]{0,40}", fullmatch=True),
+    st.builds(
+        "{}://{}{}{}{}".format,
+        st.sampled_from(["coap", "COAP", "coaps", "http", "x"]),
+        st.sampled_from(["", "user@", "user:word@", "@", "[", "%"]),
+        st.sampled_from(
+            ["192.0.2.3", "192.0.2.3]", "[::1]", "[::1", "[fe80::1%25eth0]", "xn--", "a..b", "é", "-", "%41"]
+        ),
+        st.sampled_from(["", ":", ":0", ":5683", ":65536", ":-1", ":x", ":٣"]),
+        st.sampled_from(
+            ["", "/", "/good", "/%", "/%ff", "/%00", "//", "/../x", "?", "?a&&b", "#", "/good#x", "/\n", "/é"]
+        ),
+    ),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(URIS, min_size=1, max_size=4))
+def test_any_package_uri(uris: list[str]) -> None:
+    """Whatever is written, the device lives, and ends Idle with a result, or with the image that lies there."""
+
+    async def script(bench: Bench) -> None:
+        for uri in uris:
+            raw = uri.encode(errors="replace")
+            code = await bench.code("PUT", "/5/0/1", raw, content_format=0)
+            assert code == ("2.04" if len(raw) <= 255 else "4.00")
+            await bench.sleep(400)
+            status = await bench.status()
+            if status == "2/0":
+                assert bench.device.flash.package == GOOD.data
+            else:
+                assert status in ({"0/0"} if uri == "" else {"0/4", "0/7", "0/9"})
+            assert await bench.code("PUT", "/5/0/1", b"", content_format=0) == "2.04"
+
+    converse(script, files=FILES)
+
+
 @settings(max_examples=40, deadline=None)
 @given(OPTIONS, st.lists(ACTIONS, max_size=12))
 def test_any_sequence_of_requests(options: dict[str, Any], actions: list[tuple[Any, ...]]) -> None:
