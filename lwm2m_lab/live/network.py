@@ -8,13 +8,13 @@ operating system) and writes down what each side saw of it. aiocoap itself is us
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import ipaddress
 import logging
 import random
 import socket
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -369,17 +369,15 @@ class LoopbackNetwork:
 
     Parameters
     ----------
-    most : int, optional
-        Sightings that are kept, the latest ones; without it all of them.
-    most_bytes : int, optional
-        Bytes of theirs that are kept, likewise: whoever sends the largest datagrams there are is given no memory.
+    most, most_bytes : int
+        Sightings that are kept, the latest ones, and bytes of theirs; by default all of them.
     """
 
     schemes: tuple[str, ...] = ("coap", "coaps", "http", "https", "coap+tcp")
 
-    def __init__(self, *, most: int | None = None, most_bytes: int | None = None) -> None:
+    def __init__(self, *, most: int = 2**63, most_bytes: int = 2**63) -> None:
         self.sightings: list[Sighting] = []
-        self._most, self._most_bytes, self._bytes = most or sys.maxsize, most_bytes or sys.maxsize, 0
+        self._most, self._most_bytes, self._bytes = most, most_bytes, 0
 
     def new_loop(self) -> asyncio.AbstractEventLoop:
         """An ordinary loop with a tap at its datagram sockets."""
@@ -425,11 +423,8 @@ class LoopbackNetwork:
 
 def free_ports(count: int) -> list[int]:
     """UDP ports of 127.0.0.1 that nobody uses now."""
-    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
-    try:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(count)]
         for one in sockets:
             one.bind(("127.0.0.1", 0))
         return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()

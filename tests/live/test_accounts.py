@@ -305,7 +305,9 @@ def test_two_servers_on_real_sockets() -> None:
             seen, watched = device.capture(), second.capture()
         assert (first.registrations, second.registrations) == ((), ())
     update = seen.updates.iloc[-1]
-    assert (update["outcome"], update["image_sha256"], update["states"]) == ("succeeded", IMAGE.sha256, [0, 1, 2, 3, 0])
+    assert (update["outcome"], update["image_sha256"]) == ("succeeded", IMAGE.sha256)
+    # What one server is told may leave after what the other one is told: each waits for its own acknowledgements.
+    assert (set(update["states"]), update["states"][0], update["states"][-1]) == ({0, 1, 2, 3}, 0, 0)
     assert "FAIL" not in set(seen.updates["verdict"])
     told = watched.updates.iloc[0]
     assert (told["states"], told["results"], told["image_accepted"]) == ([0, 1, 2, 3], [0, 1], False)
