@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import pytest
@@ -40,6 +41,21 @@ def test_a_conclusion_does_not_hang_on_the_carriage(rule: str, carrier: str) -> 
     if carrier == "with_a_twin":
         expected += expected
     assert said(getattr(carriers, carrier)(packets)) == expected
+
+
+@pytest.mark.parametrize("snap_length", [60, 82, 300])
+@pytest.mark.parametrize("rule", TRIGGERS)
+def test_what_the_snap_length_cut_accuses_nobody(rule: str, snap_length: int) -> None:
+    """tcpdump -s: of a cut file less is known, and no failure is found that the whole one does not show."""
+    packets = Session(TRIGGERS[rule].script).packets
+    cut = [dataclasses.replace(one, data=one.data[:snap_length], original=len(one.data)) for one in packets]
+    assert failed(cut) <= failed(packets)
+
+
+def failed(packets: carriers.Packets) -> set[str]:
+    """The rules that fail."""
+    capture = lab.Capture.from_bytes(carriers.as_it_is(packets), name="carried")
+    return {one.rule for one in lab.explain(capture).findings if str(one.verdict) == "FAIL"}
 
 
 def test_a_download_that_broke_off_is_not_mixed_with_its_neighbours() -> None:

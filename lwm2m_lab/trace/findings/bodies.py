@@ -11,6 +11,7 @@ from lwm2m_lab.trace.findings.registry import Conclusion, Party, Said, Verdict, 
 from lwm2m_lab.trace.findings.traffic import body_ends, body_starts, gets, period, traffic, writes
 from lwm2m_lab.trace.ordered import distinct
 from lwm2m_lab.trace.rows import Rows
+from lwm2m_lab.wire import coap
 
 __all__: list[str] = []
 
@@ -185,7 +186,10 @@ def gap_accepted(case: Case) -> Iterator[Conclusion]:
     if not len(blocks) or evidence.kind != "push" or not evidence.accepted:
         return
     order = np.lexsort((blocks.frame, blocks.offset))
-    ends = np.append(0, np.maximum.accumulate((blocks.offset + blocks.length)[order])[:-1])
+    # The rest of a block that the snap length cut was on the wire.
+    cut = case.capture.columns["error"][blocks["_carrier"]] == coap.SNAPPED
+    length = np.where(cut & blocks.more, blocks["size"], blocks.length)
+    ends = np.append(0, np.maximum.accumulate((blocks.offset + length)[order])[:-1])
     gaps = blocks[order[blocks.offset[order] > ends]]
     if not len(gaps):
         yield Verdict.PASS, "the body has no gap", ()
@@ -235,6 +239,8 @@ def announced_size(case: Case) -> Iterator[Conclusion]:
     if not last.size or not (said > 0).any():
         return
     at, name = int(last[-1]), "Size2" if pull else "Size1"
+    if blocks["response_error" if pull else "request_error"][at] == coap.ERRORS[coap.SNAPPED]:
+        return
     end, announced = int(num[at] * size[at] + length[at]), int(said[said > 0][0])
     frames = blocks.response_frame if pull else blocks.frame
     party: Party = "repository" if pull else "server"

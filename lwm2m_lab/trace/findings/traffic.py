@@ -14,6 +14,7 @@ from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Party
 from lwm2m_lab.trace.ordered import distinct, median
 from lwm2m_lab.trace.rows import Rows
+from lwm2m_lab.wire import coap
 
 __all__ = [
     "ACK",
@@ -259,10 +260,14 @@ def gets(case: Case) -> Rows:
 
 
 def body_ends(blocks: Rows, *, pull: bool) -> tuple[Ints, Ints, Ints, Ints]:
-    """NUM, M, size and payload bytes of the block in each exchange of a delivery; NUM is -1 where there is none."""
+    """NUM, M, size and payload bytes of the block in each exchange of a delivery; NUM is -1 where there is none.
+
+    What the snap length took from a block in the middle was there: such a block has the size that it names.
+    """
     side, kind = ("response", "block2") if pull else ("request", "block1")
     num, more, size = (blocks[f"{side}_{kind}_{name}"].astype(np.int64) for name in ("num", "more", "size"))
     length = blocks[f"{side}_payload_length"].astype(np.int64)
+    length = np.where((blocks[f"{side}_error"] == coap.ERRORS[coap.SNAPPED]) & (more == 1), size, length)
     if pull:
         num = np.where(blocks["_response_code"] < 96, num, -1)
     return num, more, size, length
