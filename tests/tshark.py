@@ -91,9 +91,11 @@ def our_row(columns: Columns, row: int, names: list[str]) -> dict[str, object]:
 
 def assert_same(tshark: str, path: pathlib.Path, *, port: int = 5700) -> int:
     """Every message that tshark sees is a row of ours, with the same value in every column that it has; how many."""
-    columns = read_columns(path)
+    columns = read_columns(path, ports=(5683, port))
     theirs = [as_ours(row) for row in tshark_rows(tshark, path, port=port)]
-    assert columns.rows == len(theirs)
+    assert columns.rows == len(theirs), f"{columns.rows} messages, {len(theirs)} to tshark"
     for row, expected in enumerate(theirs):
-        assert our_row(columns, row, list(expected)) == expected
+        ours = our_row(columns, row, list(expected))
+        wrong = {name: (ours[name], value) for name, value in expected.items() if ours[name] != value}
+        assert wrong == {}, f"frame {expected['frame']}, ours and tshark's: {wrong}"
     return len(theirs)

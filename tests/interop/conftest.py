@@ -14,9 +14,11 @@ from typing import IO
 
 import pytest
 
+import lwm2m_lab as lab
 from lwm2m_lab.live.network import free_ports
 from lwm2m_lab.wire.coap import Message, encode
 from tests.conftest import ROOT, need_tool
+from tests.tshark import assert_same
 
 #: The key of the tests, as libcoap and OpenSSL take keys on their command lines; the lab takes none there.
 PSK = "0123456789abcdef"
@@ -25,6 +27,18 @@ PSK = "0123456789abcdef"
 MODULES = ROOT / "build/peers/node_modules"
 #: Wakaama's server; another place by the environment.
 WAKAAMA = MODULES / "node-red-contrib-lwm2m/build/Release/lwm2mserver"
+
+
+@pytest.fixture
+def judge(tshark: str, tmp_path: pathlib.Path) -> Callable[..., int]:
+    """Holds the capture of a device or a server against what tshark reads in it; how many messages there are."""
+
+    def compare(one: lab.Device | lab.Server, port: int | None = None) -> int:
+        path = tmp_path / "judged.pcapng"
+        one.capture().save(path)
+        return assert_same(tshark, path, port=port or int(one.address.rpartition(":")[2]))
+
+    return compare
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -16,11 +16,12 @@ IMAGE = lab.image(version="2.1.0", size=10_000)
 
 
 @pytest.fixture
-def device() -> Iterator[lab.Device]:
-    """A device whose own server is not there."""
+def device(judge: Callable[..., int]) -> Iterator[lab.Device]:
+    """A device whose own server is not there; in the end tshark reads its capture as we do."""
     options = lab.DeviceOptions(install_time=0.2, reboot_time=0.2, lwm2m="1.2", object_version="1.2")
     with lab.Device(options, server="coap://127.0.0.1:9", timers=Timers(ack_timeout=0.2)) as one:
         yield one
+        assert judge(one) > 2
 
 
 def run(client: str, device: lab.Device, *arguments: str, path: str) -> bytes:
@@ -53,7 +54,7 @@ def test_reads_in_every_format(coap_client: str, device: lab.Device) -> None:
     assert links.startswith(b"</5>;ver=1.2,</5/0>,</5/0/0>,")
     assert run(coap_client, device, "-A", "40", "-b", "16", path="/5") == links
     for arguments, path, code in ((("-A", "60"), "/3/0/3", b"4.06"), ((), "/0", b"4.01"), ((), "/5/0/4", b"4.04"),
-                                  ((), "/5/0/2", b"4.05"), (("-O", "9,x"), "/5/0/3", b"4.02")):  # fmt: skip
+                                  ((), "/5/0/2", b"4.05"), (("-O", "2051,x"), "/5/0/3", b"4.02")):  # fmt: skip
         assert run(coap_client, device, *arguments, path=path).startswith(code)
 
 
@@ -78,10 +79,10 @@ def test_composite(coap_client: str, device: lab.Device) -> None:
     assert said == b'[{"n":"/5/0/3","v":0},{"n":"/3/0/3","vs":"1.0.0"}]'
 
 
-@pytest.mark.parametrize("block_size", [64, 1024])
+@pytest.mark.parametrize("block_size", [64, 128, 256, 512, 1024])
 def test_a_pull_from_libcoap(
-    block_size: int, coap_client: str, coap_server: str, tmp_path: pathlib.Path
-) -> None:  # fmt: skip
+    block_size: int, coap_client: str, coap_server: str, tmp_path: pathlib.Path, judge: Callable[..., int]
+) -> None:
     """The device fetches what libcoap's server keeps, at the size that the device asks for."""
     path = tmp_path / "image.bin"
     path.write_bytes(IMAGE.data)
@@ -95,3 +96,4 @@ def test_a_pull_from_libcoap(
         assert (device.state, device.result) == (2, 0)
         gets = device.capture().messages
         assert set(gets[gets["uri_path"] == "/fw.bin"]["block2_size"]) == {block_size}
+        assert judge(device) >= 2 * -(-IMAGE.size // block_size)

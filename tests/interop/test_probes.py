@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 import urllib.parse
+from collections.abc import Callable
 
 import pytest
 
@@ -25,8 +26,10 @@ _NAMES = {"text/plain": 0, "application/link-format": 40, "application/octet-str
 
 
 @pytest.mark.parametrize("lwm2m", ["1.0", "1.1", "1.2"])
-def test_every_request_is_answered_by_the_book(lwm2m: str, coap_client: str, tmp_path: pathlib.Path) -> None:
-    """Those that libcoap can say; afterwards the device is what it was, and its capture has them all."""
+def test_every_request_is_answered_by_the_book(
+    lwm2m: str, coap_client: str, tmp_path: pathlib.Path, judge: Callable[..., int]
+) -> None:
+    """Those that libcoap can say; afterwards the device is what it was, and tshark reads its capture as we do."""
     asked, wrong, path = 0, [], tmp_path / "payload"
     with lab.Device(
         lab.DeviceOptions(lwm2m=lwm2m), server="coap://127.0.0.1:9", timers=Timers(ack_timeout=0.2)
@@ -49,10 +52,9 @@ def test_every_request_is_answered_by_the_book(lwm2m: str, coap_client: str, tmp
                 wrong.append(f"{probe}: {code}, {content_format}")
         assert [one.what for one in device.truth] == ["boot"]
         assert (device.state, device.result) == (0, 0)
-        seen = device.capture().messages
+        assert judge(device) > 2 * asked
     assert wrong == []
     assert asked >= 150
-    assert (seen["error"].fillna("") == "").all()
 
 
 def _number(content_format: object) -> int | None:

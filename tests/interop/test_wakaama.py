@@ -12,7 +12,7 @@ from tests.interop.conftest import Peer
 CONTENT, CHANGED = "2.05 (COAP_205_CONTENT)", "2.04 (COAP_204_CHANGED)"
 
 
-def test_wakaama_manages_our_device(wakaama: Callable[[int], Peer]) -> None:
+def test_wakaama_manages_our_device(wakaama: Callable[[int], Peer], judge: Callable[..., int]) -> None:
     """One session: what it prints of each operation, and what the device makes of it."""
     (port,) = free_ports(1)
     server = wakaama(port)
@@ -46,5 +46,6 @@ def test_wakaama_manages_our_device(wakaama: Callable[[int], Peer]) -> None:
 
         server.command("exec 0 /3/0/4", CHANGED, "New client #", 'name: "bench"')
         assert [one.what for one in device.truth].count("boot") == 2
+        assert judge(device, port) > 35
     server.until("unregistered")
     assert device.truth[-1].what == "de-registered"

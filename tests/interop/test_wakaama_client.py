@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -19,10 +19,11 @@ PROMPT = ServerOptions(patience=0.5, time_limit=3.0, block_size=512)
 
 
 @pytest.fixture
-def server() -> Iterator[lab.Server]:
-    """A server that has little patience."""
+def server(judge: Callable[..., int]) -> Iterator[lab.Server]:
+    """A server that has little patience; in the end tshark reads its capture as we do."""
     with lab.Server(PROMPT, bind=("127.0.0.1", 0), timers=Timers(ack_timeout=0.5, max_retransmit=2)) as one:
         yield one
+        assert judge(one) > 20
 
 
 def test_it_is_managed(wakaama_module: str, server: lab.Server, tmp_path: pathlib.Path) -> None:
