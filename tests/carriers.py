@@ -150,6 +150,19 @@ def with_a_twin(packets: Packets) -> bytes:
     return as_it_is(sorted([*packets, *twin], key=lambda one: one.time_ns))
 
 
+def both_sides_of_a_nat(packets: Packets) -> bytes:
+    """As on `any` of a router: each message of the device twice, before and after its address was translated."""
+
+    def address(one: Address) -> Address:
+        return ("198.51.100.9", one[1]) if one[0] == DEVICE[0] else one
+
+    there = []
+    for one, outside in zip(packets, rewritten(packets, address=address), strict=True):
+        ways = [one, outside] if one.data[12:16] == ipaddress.ip_address(DEVICE[0]).packed else [outside, one]
+        there += [dataclasses.replace(way, time_ns=one.time_ns + 20_000 * at) for at, way in enumerate(ways)]
+    return as_it_is(there)
+
+
 CARRIERS = (
     ipv6_in_two_vlans, cooked_v2, three_sections, long_tokens, more_options, ids_that_wrap, with_a_twin,
 )  # fmt: skip

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lwm2m_lab.trace.peers import ends
+from lwm2m_lab.trace.translated import translated
 from lwm2m_lab.wire import Columns
 
 __all__ = [
@@ -155,7 +156,7 @@ def build_exchanges(columns: Columns) -> tuple[Table, Table]:
         One row a notification: ``_row`` and the position of its observation in `exchanges`.
     """
     code, kind = columns["code"], columns["type"]
-    good = columns["mid"] >= 0
+    good = (columns["mid"] >= 0) & ~translated(columns).again
     requests, repeated, copies = first_copies(columns, np.nonzero(good & (code > 0) & (code < 32))[0])
     responses, _, answers = first_copies(columns, np.nonzero(good & (code >= 64) & (code < 192))[0])
     both = np.concatenate([requests, responses])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lwm2m_lab.trace.ordered import distinct
+from lwm2m_lab.trace.translated import translated
 from lwm2m_lab.trace.triage import Lack, Weight
 from lwm2m_lab.wire.survey import Flow, Survey
 
@@ -86,6 +87,20 @@ def doubled(capture: Capture, seen: Survey) -> Iterator[Lack]:
             "duplicates are counted too high",
             frames,
             "remove the copies (editcap -d), or capture on one interface (not 'any'), one direction of the mirror port",
+        )
+
+
+def both_sides_of_a_nat(capture: Capture, seen: Survey) -> Iterator[Lack]:
+    """Every message twice, each time with another host: `any` on a router."""
+    found = translated(capture.columns)
+    for kept, copy in found.names.items():
+        yield Lack(
+            "both sides of a NAT",
+            "note",
+            f"what {kept} says and hears stands there again under {copy}: the capture sees both sides of a NAT, and "
+            f"the {int(found.again.sum())} messages of the other side are left out",
+            tuple(capture.columns["frame"][found.again][:6].tolist()),
+            "capture on one interface of the router; a filter (host ADDRESS) makes one side of this file",
         )
 
 
@@ -228,5 +243,6 @@ def _number(count: int, what: str) -> str:
 
 
 CHECKS: tuple[Check, ...] = (
-    no_coap, encrypted, no_update, link_types, damaged, cut_packets, doubled, time_stamps, unusual_ports,
+    no_coap, encrypted, no_update, link_types, damaged, cut_packets, doubled, both_sides_of_a_nat, time_stamps,
+    unusual_ports,
 )  # fmt: skip

@@ -8,9 +8,10 @@ from collections import Counter
 import pytest
 
 import lwm2m_lab as lab
+from lwm2m_lab.wire.coap import Message
 from tests import carriers
 from tests.carriers import CARRIERS
-from tests.peers import Session
+from tests.peers import DEVICE, Address, Session
 from tests.trace.triggers import TRIGGERS
 
 #: Triggers of faults in the carriage itself, which another one changes or leaves no room for, by carrier.
@@ -52,9 +53,48 @@ def test_what_the_snap_length_cut_accuses_nobody(rule: str, snap_length: int) ->
     assert failed(cut) <= failed(packets)
 
 
-def failed(packets: carriers.Packets) -> set[str]:
+@pytest.mark.parametrize("rule", TRIGGERS)
+def test_both_sides_of_a_nat_are_one(rule: str) -> None:
+    """What stands there twice under two addresses is looked at once."""
+    packets = Session(TRIGGERS[rule].script).packets
+    assert failed(carriers.both_sides_of_a_nat(packets)) <= failed(packets)
+
+
+def test_triage_names_both_sides_of_a_nat() -> None:
+    """A note; the update is what it is, and the table of messages has every row."""
+    session = Session("ready\npush\ninstalled")
+    capture = lab.Capture.from_bytes(carriers.both_sides_of_a_nat(session.packets), name="router")
+    (note,) = [one for one in capture.triage().lacks if one.what == "both sides of a NAT"]
+    assert note.weight == "note"
+    assert note.found.startswith("what 192.0.2.2 says and hears stands there again under 198.51.100.9")
+    assert len(capture.messages) == 2 * len(session.packets)
+    assert [str(one) for one in capture.updates["verdict"]] == ["PASS"]
+    assert len(capture.exchanges) == len(session.capture().exchanges)
+
+
+def test_a_fleet_in_step_is_no_nat() -> None:
+    """Another device on another host that says the same in the same moment, under a name of its own."""
+
+    def renamed(one: Message) -> Message:
+        options = tuple((number, b"ep=twin" if value == b"ep=dev-1" else value) for number, value in one.options)
+        return dataclasses.replace(one, options=options)
+
+    def address(one: Address) -> Address:
+        return ("192.0.2.77", one[1]) if one[0] == DEVICE[0] else one
+
+    packets = Session("ready\npush\ninstalled").packets
+    both = [*packets, *carriers.rewritten(packets, address=address, message=renamed, later_ns=20_000)]
+    data = carriers.as_it_is(sorted(both, key=lambda one: one.time_ns))
+    assert [one.endpoint for one in lab.explain(lab.Capture.from_bytes(data, name="fleet")).updates] == [
+        "dev-1",
+        "twin",
+    ]
+
+
+def failed(packets: carriers.Packets | bytes) -> set[str]:
     """The rules that fail."""
-    capture = lab.Capture.from_bytes(carriers.as_it_is(packets), name="carried")
+    data = packets if isinstance(packets, bytes) else carriers.as_it_is(packets)
+    capture = lab.Capture.from_bytes(data, name="carried")
     return {one.rule for one in lab.explain(capture).findings if str(one.verdict) == "FAIL"}
 
 

@@ -15,6 +15,8 @@ __all__: list[str] = []
 
 #: Mappings of UDP in a NAT live longer than this (RFC 4787, REQ-5 asks for 120 s; the field knows 30), seconds.
 _MAPPING = 30.0
+#: No mapping of UDP is known to time out sooner than this, seconds.
+_SOONEST = 10.0
 
 
 def _host(address: str) -> str:
@@ -63,11 +65,17 @@ def address_changed(case: Case) -> Iterator[Conclusion]:
                 [*frames, *lost.frame.tolist()],
             )
         elif len(lost):
+            # No mapping times out in the middle of a conversation.
+            idle = float(lost.time[0]) - float(seen.time[last])
+            why = f"a NAT forgot the mapping; speak every {period(min(gap, 120) / 2)} at least, or agree on a "
+            why += "Connection ID"
+            if idle < _SOONEST:
+                why = f"{period(idle)} after the device's last word a NAT had lost the mapping, as at its restart, or "
+                why += "the device its address; a Connection ID would have carried over"
             yield (
                 Verdict.FAIL,
                 f"{moved}; {len(lost)} requests to the old address were never answered, the first in frame "
-                f"{lost.first('frame')}: a NAT forgot the mapping; speak every {period(min(gap, 120) / 2)} at least, "
-                "or agree on a Connection ID",
+                f"{lost.first('frame')}: {why}",
                 [*frames, *lost.frame.tolist()],
             )
         else:
@@ -173,9 +181,10 @@ def _unreachable_address(case: Case, errors: list[IcmpError]) -> Said:
     if itself and first.src in {addresses[code] for code in np.unique(seen.src[seen.rows.sender]).tolist()}:
         party = "server"
     who = f"{first.reporter} itself" if itself else f"{first.reporter} on the way"
-    why = (
-        "nobody listens on that port: asleep, stopped, or restarted on another one" if itself else "no path leads there"
-    )
+    why = "no path leads there"
+    if itself:
+        why = "nobody listens on that port: asleep, stopped, or restarted on another one"
+        why += ", or it is a NAT that forgot the device" if party == "device" else ""
     return Said(
         Verdict.FAIL,
         f"{who} says {first.meaning!r} in frame {first.frame} of a message to {first.dst}{asked}"
