@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pathlib
 from typing import TYPE_CHECKING, Any
 
 from lwm2m_lab.cli.shared import add_command, add_credentials, credentials
@@ -42,7 +43,15 @@ def add(commands: Any) -> None:
     option("--install-time", type=float, metavar="S", help="seconds (3)")
     option("--reboot-time", type=float, metavar="S", help="seconds (8)")
     option("--resume-attempts", type=int, default=3, metavar="N", help="of a broken download (%(default)s)")
+    option("--delivery", choices=("pull", "push", "both"), help="what /5/0/9 says (both)")
     option("--slots", choices=("one", "ab"), help="one slot, or two with a trial boot")
+    option("--confirm-after", type=float, metavar="S", help="of a trial boot, seconds (30)")
+    option("--trial-fails", action="store_true", help="let the trial fail, so that the old image is swapped back")
+    option("--verify-key", metavar="FILE", help="a public key in PEM that a package's signature has to match")
+    option("--software-version", metavar="V", help="/3/0/19, where firmware and the software on top are apart")
+    option("--installs", choices=("firmware", "software"), help="which of the two a package replaces (firmware)")
+    option("--user-defers", type=float, metavar="S", help="for how long the user puts an installation off")
+    option("--max-defer-period", type=int, metavar="S", help="/5/0/13 at first (0)")
     option("--profile", metavar="NAME", help="strict, anjay, zephyr or wakaama")
     option("--queue-mode", action="store_true", help="sleep between messages")
     option("--install-fails", action="store_true", help="let the installation fail")
@@ -54,7 +63,9 @@ def add(commands: Any) -> None:
 
 #: Options of the command that are options of the device where they are given.
 _PASSED = ("endpoint", "lwm2m", "object_version", "firmware_version", "lifetime", "block_size", "storage", "memory",
-           "install_time", "reboot_time", "resume_attempts", "slots", "profile")  # fmt: skip
+           "install_time", "reboot_time", "resume_attempts", "slots", "confirm_after", "software_version", "installs",
+           "user_defers", "max_defer_period", "profile")  # fmt: skip
+_DELIVERIES = {"pull": 0, "push": 1, "both": 2}
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -92,9 +103,21 @@ def _device_options(options: argparse.Namespace) -> DeviceOptions:
     from lwm2m_lab.live.options import DeviceOptions
 
     given: dict[str, Any] = {name: getattr(options, name) for name in _PASSED if getattr(options, name) is not None}
-    given |= {name: True for name in ("queue_mode", "install_fails") if getattr(options, name)}
+    given |= {name: True for name in ("queue_mode", "install_fails", "trial_fails") if getattr(options, name)}
+    if options.delivery is not None:
+        given["delivery"] = _DELIVERIES[options.delivery]
+    if options.verify_key is not None:
+        given["verify_key"] = _key(options.verify_key)
     base = DeviceOptions.named(options.like) if options.like else DeviceOptions()
     return replace(base, **given, faults=(*base.faults, *options.fault))
+
+
+def _key(file: str) -> bytes:
+    """A public key, out of a file."""
+    try:
+        return pathlib.Path(file).read_bytes()
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read ({error.strerror}); a public key in PEM is expected") from None
 
 
 def _access(given: list[str]) -> dict[int, str]:

@@ -24,7 +24,7 @@ from lwm2m_lab.wire.image import read_image
 from lwm2m_lab.wire.image_layout import HASHES, image_layout
 from lwm2m_lab.wire.image_parts import ImageCheck, check_image, image_parts
 
-__all__ = ["FirmwareImage", "ImageSource", "image", "image_from", "public_key"]
+__all__ = ["FirmwareImage", "ImageSource", "check_key", "image", "image_from", "public_key"]
 
 #: MCUboot's header takes 32 bytes, and imgtool pads the vectors behind it for no architecture of ours.
 HEADER_SIZE = 32
@@ -147,6 +147,9 @@ class FirmwareImage:
             except struct.error:
                 # imgtool unpacks without looking at the length first.
                 return "TRUNCATED"
+            except (TypeError, ValueError, LookupError):
+                # It takes for granted that a digest stands before the signature, and stumbles where none does.
+                return "INVALID_SIGNATURE"
         return str(result.name)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -293,6 +296,17 @@ def public_key(seed: int) -> bytes:
 
     public = _key(seed).key.public_key()
     return bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+
+
+def check_key(key: bytes) -> None:
+    """Whether a key is one that signatures can be verified with.
+
+    Raises
+    ------
+    BadInput
+        For one that imgtool does not know.
+    """
+    _loaded(key)
 
 
 def _loaded(key: bytes) -> Any:

@@ -158,6 +158,10 @@ class DeviceOptions:
                 )
         if self.installs == "software" and self.software_version is None:
             raise BadInput("installs is 'software' and there is none; software_version is expected, as in '1.0.0'")
+        if self.verify_key is not None:
+            from lwm2m_lab.live.image import check_key
+
+            check_key(self.verify_key)
         szx_of(self.block_size)
         profile(self.profile)
         for name in self.faults:

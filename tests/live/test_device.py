@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import pathlib
@@ -19,6 +20,7 @@ from lwm2m_lab.__main__ import main
 from lwm2m_lab.errors import BadInput, LabError
 from lwm2m_lab.live.client import MAX_TRANSMIT_WAIT
 from lwm2m_lab.live.credentials import Credentials
+from lwm2m_lab.live.image import public_key
 from lwm2m_lab.live.network import LoopbackNetwork, free_ports
 from lwm2m_lab.live.requests import NoAnswer, Requester, Timers, end_loop
 from lwm2m_lab.live.secure import Sessions
@@ -220,6 +222,24 @@ def test_state_and_package_outlive_a_kill(server: Managed, tmp_path: pathlib.Pat
             assert Managed(server.port).serve(work) == expected
         assert not list(tmp_path.glob("*.part"))
     assert [one.name for one in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_the_options_of_the_command_are_those_of_the_device(tmp_path: pathlib.Path) -> None:
+    """Slots, signature, delivery, deferral and software apart from firmware can be had without Python."""
+    from lwm2m_lab.cli import device as command
+
+    key = tmp_path / "key.pem"
+    key.write_bytes(public_key(3))
+    words = ["device", "--delivery", "pull", "--slots", "ab", "--confirm-after", "9", "--trial-fails", "--verify-key"]
+    words += [str(key), "--software-version", "7.0.0", "--installs", "software", "--user-defers", "5"]
+    words += ["--max-defer-period", "60", "--like", "D4", "--fault", "never-clears-m"]
+    parser = argparse.ArgumentParser()
+    command.add(parser.add_subparsers())
+    options = command._device_options(parser.parse_args(words))
+    assert (options.delivery, options.slots, options.confirm_after, options.trial_fails) == (0, "ab", 9.0, True)
+    assert (options.verify_key, options.software_version, options.installs) == (public_key(3), "7.0.0", "software")
+    assert (options.user_defers, options.max_defer_period) == (5.0, 60)
+    assert options.faults == ("forgets-result", "never-clears-m")
 
 
 @pytest.mark.parametrize(

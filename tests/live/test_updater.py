@@ -8,14 +8,18 @@ import dataclasses
 import hashlib
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 import lwm2m_lab as lab
+from lwm2m_lab.__main__ import main
 from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.flash import Flash, StateFile
-from lwm2m_lab.live.image import public_key
+from lwm2m_lab.live.image import FirmwareImage, public_key
 from lwm2m_lab.live.network import SIMULATED_EPOCH_NS
 from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.spec.objects import State, UpdateResult
@@ -344,6 +348,55 @@ def test_a_signature_is_checked_with_the_key(image: Any, status: str) -> None:
         assert (await bench.push(image.data), await bench.status()) == ("2.04", status)
 
     converse(script, verify_key=public_key(7))
+
+
+def _rearranged(data: bytes, order: Sequence[int], changes: Sequence[tuple[int, int]]) -> bytes:
+    """An image whose TLVs stand in another order or are missing, and whose last bytes are changed."""
+    at = data.rfind(b"\x07\x69") + 4
+    parts, place = [], at
+    while place < len(data):
+        length = 4 + int.from_bytes(data[place + 2 : place + 4], "little")
+        parts.append(data[place : place + length])
+        place += length
+    made = bytearray(data[:at] + b"".join(parts[number % len(parts)] for number in order))
+    made[at - 2 : at] = (len(made) - at + 4).to_bytes(2, "little")
+    for back, value in changes:
+        made[-1 - back % len(made)] = value
+    return bytes(made)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.integers(0, 2), max_size=6),
+    st.lists(st.tuples(st.integers(0, 300), st.integers(0, 255)), max_size=3),
+)
+@example([2, 1, 0], [])
+def test_any_signature_is_judged(order: list[int], changes: list[tuple[int, int]]) -> None:
+    """Digest, key and signature in any order, twice, missing or damaged: the device lives, and takes no forgery."""
+    good = lab.image(version="2.1.0", size=1500, seed=7, signed=True)
+    package = _rearranged(good.data, order, changes)
+
+    async def script(bench: Bench) -> None:
+        assert await bench.push(package) == "2.04"
+        status = await bench.status()
+        assert status in ("2/0", "0/5", "0/6")
+        if status == "2/0":
+            assert lab.image(version="2.1.0", size=1500, seed=7, signed=True).data[:1356] == package[:1356]
+            assert FirmwareImage(package, "").verify(key=public_key(7)) == "OK"
+
+    converse(script, verify_key=public_key(7))
+
+
+def test_a_key_that_is_none_is_refused_at_once(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not when the first package comes."""
+    with pytest.raises(BadInput, match="a public key in PEM is expected"):
+        DeviceOptions(verify_key=b"garbage")
+    path = tmp_path / "key.pem"
+    for there, said in ((False, "cannot be read"), (True, "none that imgtool knows")):
+        if there:
+            path.write_bytes(b"garbage")
+        assert main(["device", "--verify-key", str(path)]) == 2
+        assert said in capsys.readouterr().err
 
 
 def test_a_reboot_in_the_middle() -> None:
