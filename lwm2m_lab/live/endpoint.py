@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, cast
 
-from lwm2m_lab.wire.coap import RESERVED_SZX, fault_of
+from lwm2m_lab.wire.coap import RESERVED_SZX, Message, decode, encode, fault_of
 
 __all__ = ["Endpoint", "OuterTransport"]
 
@@ -64,7 +64,17 @@ class Endpoint(asyncio.DatagramProtocol):
             if self.awake_for is not None:
                 self._active_at = asyncio.get_running_loop().time()
             for one in self.incoming(data, addr[:2]):
-                self.inner.datagram_received(one, addr)
+                try:
+                    self.inner.datagram_received(one, addr)
+                except UnicodeDecodeError:
+                    # aiocoap reads the options before it looks at anything, and has no answer to this.
+                    self._refuse(decode(one), addr)
+
+    def _refuse(self, message: Message, to: Any) -> None:
+        """A critical option that is no text is one that is not understood (RFC 7252, 5.4.1 and 5.4.3)."""
+        if message.type == "CON" and message.code.startswith("0."):
+            why = b"an option of the request is no text in UTF-8"
+            self.send(encode(Message("ACK", "4.02", message.mid, message.token, (), why)), to)
 
     def error_received(self, exc: Exception) -> None:
         self.inner.error_received(exc)

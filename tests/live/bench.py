@@ -11,6 +11,7 @@ from aiocoap.numbers.codes import Code
 
 from lwm2m_lab.live.blockwise import push_blocks
 from lwm2m_lab.live.client import LwM2MClient
+from lwm2m_lab.live.endpoint import Endpoint
 from lwm2m_lab.live.flash import StateFile
 from lwm2m_lab.live.link import Link
 from lwm2m_lab.live.network import SimulatedNetwork
@@ -151,7 +152,7 @@ def converse(
 
     async def live() -> T:
         server = LoggingServer()
-        context = await network.context(server, side="server", bind=SERVER)
+        context = await network.context(server, side="server", bind=SERVER, endpoint=Endpoint())
         repository = Repository(files or {})
         contexts = [context, await network.context(repository, side="server", bind=("192.0.2.3", 5683))]
         second = LoggingServer()

@@ -110,6 +110,14 @@ def test_unknown_critical_options(device: lab.Device, server: lab.Server) -> Non
     assert server.registrations == ()
 
 
+def test_options_that_are_no_text(device: lab.Device, server: lab.Server) -> None:
+    """A path, a query and a host that are no UTF-8: 4.02, with a word why."""
+    for address in (device.address, server.address):
+        with Peer(address) as peer:
+            for number in (3, 11, 15):
+                assert peer.ask("0.01", "/5/0", other=((number, b"\xff"),)).startswith("4.02 an option of the request")
+
+
 def test_a_register_with_a_thousand_links_and_with_64_kb_of_them(device: lab.Device, server: lab.Server) -> None:
     """A thousand are taken, 64 kB in blocks and in one datagram are too much; a device is no place to register."""
     links = b",".join(b"</%d/0>" % number for number in range(1000))
