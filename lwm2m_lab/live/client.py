@@ -36,7 +36,7 @@ from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.pull import is_local
 from lwm2m_lab.live.reach import Reach
 from lwm2m_lab.live.registration import Registration
-from lwm2m_lab.live.requests import NoAnswer, Requester, Timers, cancel, path_of, unknown_critical
+from lwm2m_lab.live.requests import NoAnswer, Requester, Timers, cancel, path_of, refusal_of_options
 from lwm2m_lab.live.secure import Sessions
 from lwm2m_lab.live.slots import Slot, slots_of
 from lwm2m_lab.live.tree import Refusal
@@ -379,8 +379,8 @@ class LwM2MClient:
     async def render_to_pipe(self, pipe: Pipe) -> None:
         """Answer one request (what aiocoap asks of a site)."""
         request, account = pipe.request, self.account_of(pipe.request.remote)
-        if self.refuses_options(request):
-            pipe.add_response(aiocoap.Message(code=Code.BAD_OPTION), is_last=True)
+        if refusal := self.refuses_options(request):
+            pipe.add_response(aiocoap.Message(code=refusal), is_last=True)
         elif request.opt.observe == 0 and (paths := self._observable(request, account)):
             await self.observations.serve(
                 pipe,
@@ -392,9 +392,9 @@ class LwM2MClient:
         else:
             pipe.add_response(self._answer(request, account), is_last=True)
 
-    def refuses_options(self, request: aiocoap.Message) -> bool:
-        """Whether a request has a critical option that is not understood."""
-        return unknown_critical(request)
+    def refuses_options(self, request: aiocoap.Message) -> Code | None:
+        """The code with which a request is refused for an option that is not understood."""
+        return refusal_of_options(request)
 
     def _observable(self, request: aiocoap.Message, account: Account) -> tuple[str, ...]:
         """The paths of an Observe or Observe-Composite; none where it is neither."""

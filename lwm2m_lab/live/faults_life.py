@@ -293,5 +293,5 @@ class SwallowsRepeatedBlocks(LwM2MClient):
 class RefusesBlock1(LwM2MClient):
     """Block1 is refused as an option that nobody knows: 4.02."""
 
-    def refuses_options(self, request: aiocoap.Message) -> bool:
-        return request.opt.block1 is not None or super().refuses_options(request)
+    def refuses_options(self, request: aiocoap.Message) -> Code | None:
+        return super().refuses_options(request) if request.opt.block1 is None else Code.BAD_OPTION

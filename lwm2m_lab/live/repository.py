@@ -10,7 +10,7 @@ from aiocoap.numbers.codes import Code
 from aiocoap.pipe import Pipe
 
 from lwm2m_lab.live.blockwise import serve_block, szx_of
-from lwm2m_lab.live.requests import path_of, unknown_critical
+from lwm2m_lab.live.requests import path_of, refusal_of_options, said_of_options
 from lwm2m_lab.live.tree import OCTET_STREAM
 
 __all__ = ["Repository"]
@@ -60,8 +60,8 @@ class Repository:
 
     def answer(self, request: aiocoap.Message) -> aiocoap.Message:
         """The answer to one request."""
-        if unknown_critical(request):
-            return aiocoap.Message(code=Code.BAD_OPTION, payload=b"a critical option is not understood")
+        if refusal := refusal_of_options(request):
+            return aiocoap.Message(code=refusal, payload=said_of_options(refusal).encode())
         path = path_of(request)
         try:
             body = self.files[path]

@@ -35,8 +35,9 @@ __all__ = [
     "cancel",
     "end_loop",
     "path_of",
+    "refusal_of_options",
+    "said_of_options",
     "text_of",
-    "unknown_critical",
 ]
 
 
@@ -264,9 +265,17 @@ _UNDERSTOOD = frozenset({OptionNumber.URI_HOST, OptionNumber.URI_PORT, OptionNum
                          OptionNumber.ACCEPT, OptionNumber.BLOCK1, OptionNumber.BLOCK2})  # fmt: skip
 
 
-def unknown_critical(request: aiocoap.Message) -> bool:
-    """Whether a request has a critical option that is not understood: 4.02 (RFC 7252, 5.4.1)."""
-    return any(option.number % 2 and option.number not in _UNDERSTOOD for option in request.opt.option_list())
+def refusal_of_options(request: aiocoap.Message) -> Code | None:
+    """4.02 for a critical option that is not understood (RFC 7252, 5.4.1), 5.05 for a proxy's work (5.7.2), or None."""
+    numbers = {option.number for option in request.opt.option_list()}
+    if numbers & {OptionNumber.PROXY_URI, OptionNumber.PROXY_SCHEME}:
+        return Code.PROXYING_NOT_SUPPORTED
+    return Code.BAD_OPTION if any(one % 2 and one not in _UNDERSTOOD for one in numbers) else None
+
+
+def said_of_options(refusal: Code) -> str:
+    """The diagnostic that goes with it."""
+    return "nobody is a proxy here" if refusal == Code.PROXYING_NOT_SUPPORTED else "a critical option is not understood"
 
 
 def text_of(code: Code) -> str:

@@ -13,7 +13,7 @@ from aiocoap.pipe import Pipe
 
 from lwm2m_lab.live.bodies import OpenBodies
 from lwm2m_lab.live.registry import Limits, Registration, Registry, check_identity
-from lwm2m_lab.live.requests import path_of, unknown_critical
+from lwm2m_lab.live.requests import path_of, refusal_of_options, said_of_options
 from lwm2m_lab.live.tree import Refusal
 from lwm2m_lab.wire import values
 
@@ -113,8 +113,8 @@ class Registrar:
     def answer(self, request: aiocoap.Message) -> aiocoap.Message:
         """The answer to one request."""
         try:
-            if unknown_critical(request):
-                raise Refusal(Code.BAD_OPTION, "a critical option is not understood")
+            if refused := refusal_of_options(request):
+                raise Refusal(refused, said_of_options(refused))
             perform = self._operation(request)
             body = self.bodies.whole(request, now=_now())
             if body.code.is_response():

@@ -188,7 +188,7 @@ def _others(lwm2m: str) -> Iterator[Probe]:
     yield Probe("POST", "/5", "4.05", encode_tlv([Entry("/5/1/1", "")], base="/5"), TLV)
     for path in ("/5/0", "/5", "/5/0/3"):
         yield Probe("DELETE", path, "4.05")
-    for number, code in ((1, "4.02"), (35, "4.02"), (65_001, "4.02"), (65_000, "2.05"), (292, "2.05")):
+    for number, code in ((1, "4.02"), (35, "5.05"), (39, "5.05"), (65_001, "4.02"), (65_000, "2.05"), (292, "2.05")):
         yield Probe("GET", "/5/0/3", code, option=(number, b"x"))
 
 

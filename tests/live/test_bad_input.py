@@ -101,9 +101,12 @@ def test_not_coap(device: lab.Device, server: lab.Server) -> None:
 def test_unknown_critical_options(device: lab.Device, server: lab.Server) -> None:
     """4.02 at either side, for each that nobody knows."""
     with Peer(device.address) as peer:
-        for number in (9, 35, 2049, 65_001):
+        assert peer.code("0.01", "/5/0/3", other=((35, b"coap://192.0.2.1/x"),)) == "5.05", "it is no proxy"
+        for number in (9, 2049, 65_001):
             assert peer.code("0.01", "/5/0/3", other=((number, b"x"),)) == "4.02"
     with Peer(server.address) as peer:
+        assert peer.code("0.01", "/fw/a.bin", other=((39, b"coap"),)) == "5.05"
+        assert peer.code("0.02", "/rd", b"</5/0>", queries=GOOD, other=((39, b"coap"),)) == "5.05"
         for number in (9, 2049, 65_001):
             assert peer.code("0.02", "/rd", b"</5/0>", queries=GOOD, other=((number, b"x"),)) == "4.02"
             assert peer.code("0.01", "/fw/a.bin", other=((number, b"x"),)) == "4.02"

@@ -60,6 +60,15 @@ def test_both_sides_of_a_nat_are_one(rule: str) -> None:
     assert failed(carriers.both_sides_of_a_nat(packets)) <= failed(packets)
 
 
+def test_the_version_of_an_image_that_was_cut_is_in_its_file() -> None:
+    """No word of a form that the lab does not read: the bytes are not there."""
+    packets = Session("ready\npush\ninstalled").packets
+    cut = [dataclasses.replace(one, data=one.data[:96], original=len(one.data)) for one in packets]
+    found = lab.explain(lab.Capture.from_bytes(carriers.as_it_is(cut), name="cut")).findings
+    (version,) = [one for one in found if one.rule == "V1"]
+    assert version.sentence.endswith("the image is not whole in this capture; the image file (--image) would decide")
+
+
 def test_triage_names_both_sides_of_a_nat() -> None:
     """A note; the update is what it is, and the table of messages has every row."""
     session = Session("ready\npush\ninstalled")

@@ -67,6 +67,13 @@ def version_is_the_images(case: Case) -> Iterator[Conclusion]:
             "software is told apart from firmware, the package may have held that alone",
             [settled, frame],
         )
+    elif info is None and case.update.image_size is None:
+        yield (
+            Verdict.INCONCLUSIVE,
+            f"/3/0/3 is {value} after success, and the image is not whole in this capture; the image file (--image) "
+            "would decide",
+            [settled, frame],
+        )
     elif info is None:
         yield (
             Verdict.INCONCLUSIVE,
