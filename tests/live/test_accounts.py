@@ -14,8 +14,10 @@ from lwm2m_lab.errors import BadInput
 from lwm2m_lab.live.device import Device
 from lwm2m_lab.live.flash import StateFile
 from lwm2m_lab.live.handle import Client
+from lwm2m_lab.live.link import Link
 from lwm2m_lab.live.options import DeviceOptions
 from lwm2m_lab.live.procedure import update_device
+from lwm2m_lab.live.run import capture_of
 from lwm2m_lab.live.server_options import ServerOptions
 from lwm2m_lab.wire import values
 from lwm2m_lab.wire.values import Entry
@@ -201,6 +203,34 @@ def test_a_server_that_may_nothing() -> None:
         assert await bench.status() == "0/0"
 
     converse(script, access={2: ""})
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_two_servers_are_no_cause_of_alarm(seed: int) -> None:
+    """Over paths that lose, copy and reorder: one update in what either side saw, and nobody but the path is blamed."""
+    link = Link(
+        delay=0.2, jitter=0.1 * (seed % 3), loss=0.05 * (seed % 4), duplication=0.1 * (seed % 2), reordering=0.1
+    )
+    patient = ServerOptions(patience=20.0, time_limit=900.0, retries=3, retry_after=10.0)
+
+    async def script(bench: Bench) -> list[lab.Capture]:
+        watching = Client(bench.second.server, bench.second.requester, bench.name)
+        for path in ("/5/0/3", "/5/0/5", "/3/0/3"):
+            await watching.observe(path)
+        uri = None if seed % 2 else "coap://192.0.2.3/fw"
+        report = await update_device(bench.server, bench.requester, bench.name, IMAGE, patient, uri=uri)
+        assert report.outcome == "succeeded", report.sentence
+        await bench.sleep(30)
+        seen = bench.device.network.sightings
+        return [
+            capture_of([one for one in seen if one.side == side], name=side, side=side) for side in ("device", "server")
+        ]
+
+    for capture in converse(script, link=link, access={2: "R"}, files={"/fw": IMAGE.data}):
+        (update,) = capture.updates.to_dict("records")
+        assert (update["outcome"], update["verdict"]) == ("succeeded", "PASS")
+        failed = capture.findings.query("verdict == 'FAIL' and party != 'network'")
+        assert failed.empty, list(failed["sentence"])
 
 
 def test_rights_cannot_be_written() -> None:
