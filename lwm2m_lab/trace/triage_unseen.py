@@ -131,7 +131,7 @@ def not_registered(capture: Capture, seen: Survey) -> Iterator[Lack]:
             continue
         yield Lack(
             "not registered",
-            "stops",
+            "note" if updated else "stops",
             f"{endpoint}: its Register in frame {frame} {said}, and no other one was taken",
             tuple(frames),
             "look at what the server wants of a Register (its diagnostic payload, its log, its list of endpoints)",

@@ -44,5 +44,9 @@ def test_it_is_managed(wakaama_module: str, server: lab.Server, tmp_path: pathli
             assert report.seen.before.state is not None
         finally:
             process.kill()
-    update = server.capture().updates.iloc[0]
+    capture = server.capture()
+    update = capture.updates.iloc[0]
     assert (update["endpoint"], update["delivery"], update["image_size"]) == ("wakatiwai", "push", 3000)
+    # It takes every package and stays Idle.
+    failed = capture.findings[capture.findings["verdict"] == "FAIL"]
+    assert "F25" in set(failed["rule"])

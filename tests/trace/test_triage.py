@@ -242,6 +242,12 @@ def test_whoever_was_not_let_in() -> None:
     assert "was answered 4.02 in frame 2 under another token" in strange.found
     silent = triaged(f"{register}+2.5 device > server again\nwait 60\ndevice > server CON GET /x")
     assert "was never answered" in silent.found
+    other = "192.0.2.9:5 > server CON POST /rd ?ep=dev-9&lt=3 cf=40 text='</5/0>'\nserver > 192.0.2.9:5 ACK 4.00\n"
+    beside = Session(f"{other}ready\npush\ninstalled").capture().triage()
+    assert ([(one.what, one.weight) for one in beside.lacks], beside.explainable) == (
+        [("not registered", "note")],
+        "yes",
+    )
     assert triaged(f"{register}server > device ACK 4.00\n{register}server > device ACK 2.01").what == "no update"
 
 
