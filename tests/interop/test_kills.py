@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 import lwm2m_lab as lab
-from lwm2m_lab.live.network import free_ports
+from lwm2m_lab.live.endpoint import Endpoint
+from lwm2m_lab.live.network import LoopbackNetwork, free_ports
+from lwm2m_lab.live.repository import Repository
 from lwm2m_lab.live.requests import NoAnswer, Timers
 from tests.live.bench import Bench
 from tests.live.test_device import Managed, running
@@ -69,11 +71,26 @@ async def at_a_cancel(bench: Bench, kill: Kill, after: float) -> None:
     await then_kill(bench.code("POST", "/5/0/10"), kill, after)
 
 
+async def in_the_pull(bench: Bench, kill: Kill, after: float) -> None:
+    endpoint = Endpoint()
+    context = await LoopbackNetwork().context(
+        Repository({"/fw": IMAGE.data}), side="server", bind=("127.0.0.1", 0), endpoint=endpoint
+    )
+    try:
+        uri = f"coap://127.0.0.1:{endpoint.address[1]}/fw"
+        assert await bench.write("/5/0/1", uri) == "2.04"
+        await asyncio.sleep(after)
+        kill()
+    finally:
+        await context.shutdown()
+
+
 #: Killed so many milliseconds after the datagram has left, or after so many blocks; what may be read afterwards.
 BEFORE, WHOLE, DONE = "0/0 1.0.0 None", "2/0 1.0.0 2.1.0", "0/1 2.1.0 None"
 BROKEN, CANCELLED, UPDATING = "0/4 1.0.0 None", "0/10 1.0.0 None", "3/0 1.0.0 2.1.0"
 MOMENTS = [
     *((in_the_push, blocks, {BROKEN}) for blocks in (1, 2, BLOCKS // 2, BLOCKS - 1)),
+    *((in_the_pull, ms / 1000, {BROKEN, WHOLE}) for ms in (0, 30, 100, 500)),
     *((at_the_last_block, ms / 1000, {BROKEN, WHOLE}) for ms in (0, 1, 3, 8)),
     *((at_the_execute, ms / 1000, {WHOLE, UPDATING, DONE}) for ms in (0, 2, 30)),
     # The installation takes 0.3 s, the reboot 0.3 s.
