@@ -19,6 +19,8 @@ _ANSWER = re.compile(r"t:(?:ACK|CON|NON) c:([245]\.\d\d) ")
 _FORMAT = re.compile(r"Content-Format:([^,\] ]+)")
 #: libcoap's client leaves a longer query out of its request.
 LONGEST_QUERY = 60
+#: With this option it asks a proxy, on a port of its own choice.
+PROXY_SCHEME = (39, b"x")
 #: Formats that libcoap prints by name; the others it prints as numbers.
 _NAMES = {"text/plain": 0, "application/link-format": 40, "application/octet-stream": 42,
           "application/senml+json": 110, "application/senml+cbor": 112,
@@ -35,7 +37,7 @@ def test_every_request_is_answered_by_the_book(
         lab.DeviceOptions(lwm2m=lwm2m), server="coap://127.0.0.1:9", timers=Timers(ack_timeout=0.2)
     ) as device:
         for probe in probes(lwm2m):
-            if any(len(one) > LONGEST_QUERY for one in probe.queries):
+            if any(len(one) > LONGEST_QUERY for one in probe.queries) or probe.option == PROXY_SCHEME:
                 continue
             path.write_bytes(probe.payload)
             done = subprocess.run(

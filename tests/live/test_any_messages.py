@@ -15,9 +15,9 @@ from lwm2m_lab.wire.encoding import encode_tlv
 from lwm2m_lab.wire.values import Entry
 from tests.live.bench import SERVER, Bench, converse
 
-#: What a device and a server may say; 5.00 is no answer to a request, but for a package beyond the memory.
+#: What a device and a server may say, 5.05 to whoever takes them for a proxy; 5.00 is an answer to a package alone.
 CODES = {"2.01", "2.02", "2.04", "2.05", "2.31", "4.00", "4.01", "4.02", "4.03", "4.04", "4.05", "4.06", "4.08", "4.12",
-         "4.13", "4.15"}  # fmt: skip
+         "4.13", "4.15", "5.05"}  # fmt: skip
 METHODS = st.sampled_from(["0.01", "0.02", "0.03", "0.04", "0.05", "0.06", "0.07", "0.08", "0.31"])
 PARTS = st.sampled_from(["", "0", "1", "2", "3", "5", "8", "10", "13", "65535", "65536", "-1", "x", "rd", "dp", "fw",
                          "..", "99999999999999999999"])  # fmt: skip
