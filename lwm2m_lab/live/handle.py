@@ -40,7 +40,8 @@ class BrokenAnswer(LabError):
 class Client:
     """One registered device, as the server speaks to it; it goes on with each registration of the endpoint.
 
-    `seen` holds the last value of each path, read, notified or sent; `news` is set at each of them.
+    `seen` holds the last value of each path, read, notified or sent; `news` is set at each of them. `is_silent` says
+    whether the last look for want of news went unanswered.
 
     Parameters
     ----------
@@ -60,6 +61,7 @@ class Client:
     answer_within: float = 247.0
     seen: dict[str, str | None] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    is_silent: bool = False
     _watchers: dict[str, tuple[Any, asyncio.Task[None]]] = field(default_factory=dict)
 
     @property
@@ -264,9 +266,11 @@ class Client:
             try:
                 await asyncio.wait_for(self.news.wait(), min(patience, left))
             except TimeoutError:
+                self.is_silent = True
                 with contextlib.suppress(NoAnswer):
                     await self.read(STATE)
                     await self.read(RESULT)
+                    self.is_silent = False
         return True
 
     async def close(self) -> None:

@@ -179,7 +179,11 @@ class Procedure:
             deadline=_now() + self.options.time_limit,
         )
         if not done:
-            raise Ended("unfinished", f"the device is in State {client.state} after {self.options.time_limit:g} s")
+            limit = f"after {self.options.time_limit:g} s"
+            if client.is_silent:
+                said = f"the device was in State {client.state} when it was last heard, and answers no more {limit}"
+                raise Ended("unfinished", said)
+            raise Ended("unfinished", f"the device is in State {client.state} {limit}")
         if client.state != State.DOWNLOADED:
             state, result = client.state, client.result
             firmware = await client.value(FIRMWARE_VERSION)

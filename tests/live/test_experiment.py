@@ -364,3 +364,11 @@ def test_bad_worlds(make: Any, said: str) -> None:
     with pytest.raises(BadInput) as caught:
         make()
     assert said in str(caught.value)
+
+
+def test_a_device_that_is_gone_is_not_said_to_be_in_a_state() -> None:
+    """Killed in mid-download: what was seen last is the past, and the report says so."""
+    gone = lab.Link(delay=0.2, outages=[(6.0, 5000.0)])
+    run = lab.pull(size=20_000, block_size=64, link=gone, time_limit=60)
+    said = "the device was in State 1 Downloading when it was last heard, and answers no more after 60 s"
+    assert (run.report.outcome, run.report.sentence) == ("unfinished", said)

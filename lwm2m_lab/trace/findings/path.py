@@ -188,7 +188,7 @@ def _unreachable_address(case: Case, errors: list[IcmpError]) -> Said:
     return Said(
         Verdict.FAIL,
         f"{who} says {first.meaning!r} in frame {first.frame} of a message to {first.dst}{asked}"
-        + (f", and {len(errors) - 1} times more" if len(errors) > 1 else "")
+        + {0: "", 1: ", and once more"}.get(len(errors) - 1, f", and {len(errors) - 1} times more")
         + f": {why}",
         [*(int(seen.frame[at]) for at in quoted[-1:]), *(one.frame for one in errors)],
         party=party,
