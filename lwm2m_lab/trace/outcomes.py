@@ -74,14 +74,15 @@ class Values:
     def sequence(self, path: str) -> tuple[Any, ...]:
         """The values in order, repeats dropped; earlier ones as the contract says."""
         earlier = self.before[path].value.tolist()
-        values = (earlier if self.from_start else earlier[-1:]) + self.during[path].value.tolist()
+        seen = (earlier if self.from_start else earlier[-1:]) + self.during[path].value.tolist()
+        values = [_text(value) for value in seen]
         return tuple(value for at, value in enumerate(values) if at == 0 or value != values[at - 1])
 
     def last_before(self, path: str) -> Any:
-        return self.before[path].last("value")
+        return _text(self.before[path].last("value"))
 
     def last_after(self, path: str) -> Any:
-        return self.during[path].last("value")
+        return _text(self.during[path].last("value"))
 
     def results(self, settled: int | None) -> list[tuple[int, int]]:
         """Frames and results that speak of this update: not the old value that is still there before anything ended."""
@@ -91,6 +92,11 @@ class Values:
             if changed and value != 0:
                 found.append((frame, value))
         return found
+
+
+def _text(value: Any) -> Any:
+    """A version that is no UTF-8 as text: whoever joins versions or writes them as JSON must not meet bytes."""
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value
 
 
 def how_it_ended(capture: Capture, delivery: Delivery, values: Values, executed: int | None, until: float) -> Ending:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -294,3 +295,17 @@ def test_another_servers_write_after_the_end_is_the_next_update(session: Any) ->
     session.script(f"ready\npush\ninstalled\n{REFUSED_PUSH}\nread /5/0/5 1")
     assert [session.capture().update(number).outcome for number in (0, 1)] == ["succeeded", "failed"]
     assert session.capture().update(0).until == session.capture().update(1).frames[0]
+
+
+@pytest.mark.parametrize("path", ["/3/0/3", "/5/0/7"])
+def test_a_version_that_is_no_utf_8_is_shown_and_ends_nothing(ready: Any, image: bytes, path: str) -> None:
+    """Damaged on the way, or a device that means it: the bytes are escaped on screen, in JSON and in the sentence."""
+    ready.push(image)
+    ready.exchange("0.01", path, "2.05", answer=b"3.\xba3.1", answer_format=42)
+    update = only(finish(ready, version=None))
+    versions = update.firmware_versions if path == "/3/0/3" else update.pkg_versions
+    assert versions[-1] == r"3.\xba3.1"
+    assert update.firmware_version_after == (r"3.\xba3.1" if path == "/3/0/3" else None)
+    found = lab.explain(update.capture)
+    assert r"3.\xba3.1" in str(found)
+    assert json.loads(json.dumps(update.to_dict()))["endpoint"] == "dev-1"
