@@ -39,7 +39,8 @@ _IPV4, _IPV6 = 0x0800, 0x86DD
 _VLAN = (0x8100, 0x88A8, 0x9100)
 _TCP, _UDP, _FRAGMENT = 6, 17, 44
 #: IPv6 extension headers that carry their length: hop-by-hop, routing, destination options, and the rarer ones.
-_EXTENSIONS = np.array([0, 43, 60, 135, 139, 140], np.uint8)
+_EXTENSIONS = np.array([0, 43, 51, 60, 135, 139, 140], np.uint8)
+_AUTHENTICATION = 51
 #: Fragments kept for want of the others; more at once is no network but an attack.
 MOST_FRAGMENTS = 4096
 
@@ -252,8 +253,10 @@ def behind_extensions(data: Bytes, ip: Ints, end: Ints) -> tuple[Bytes, Ints]:
         if not extended.size:
             break
         here = at[extended]
+        length = data[here + 1].astype(np.int64)
+        # The Authentication Header alone counts in units of four bytes (RFC 4302, 2.2).
+        at[extended] = here + np.where(following[extended] == _AUTHENTICATION, 8 + 4 * length, 8 + 8 * length)
         following[extended] = data[here]
-        at[extended] = here + 8 + 8 * data[here + 1].astype(np.int64)
     return following, at
 
 

@@ -24,7 +24,8 @@ _ETHERTYPES = {4: b"\x08\x00", 6: b"\x86\xdd"}
 _VLAN = (b"\x81\x00", b"\x88\xa8", b"\x91\x00")
 _UDP, _FRAGMENT = 17, 44
 #: IPv6 extension headers that carry their length.
-_EXTENSIONS = (0, 43, 60, 135, 139, 140)
+_EXTENSIONS = (0, 43, 51, 60, 135, 139, 140)
+_AUTHENTICATION = 51
 _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE, _PACKET, _SECRETS = 0x0A0D0D0A, 1, 2, 3, 6, 10
 _COMMENT = 1
 
@@ -184,7 +185,8 @@ def _udp6(content: bytes, ip: int, end: int) -> tuple[int, bytes] | None:
     for _ in range(8):
         if following == _UDP or following not in _EXTENSIONS or at + 8 > end:
             break
-        following, at = content[at], at + 8 + 8 * content[at + 1]
+        unit = 4 if following == _AUTHENTICATION else 8
+        following, at = content[at], at + 8 + unit * content[at + 1]
     if following == _FRAGMENT:
         raise Unusual
     return (at, content[ip + 8 : ip + 40]) if following == _UDP else None

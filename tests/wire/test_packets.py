@@ -104,6 +104,16 @@ def test_ipv4_options_and_ipv6_extension_headers() -> None:
     assert [columns.payload(row) for row in range(columns.rows)] == [BODY, BODY]
 
 
+def test_an_authentication_header_counts_in_units_of_four() -> None:
+    """Every other extension header in units of eight (RFC 4302, 2.2; RFC 8200, 4.8)."""
+    six = udp_packet(*SIX, MESSAGE)
+    authentication = bytes([17, 4]) + bytes(22)
+    extended = six[:4] + struct.pack("!HB", len(six) - 40 + 24, 51) + six[7:40] + authentication + six[40:]
+    alone, many = read(101, extended), read(101, *[extended] * 300)
+    assert [columns.payload(columns.rows - 1) for columns in (alone, many)] == [BODY, BODY]
+    assert many.rows == 300
+
+
 def fragments4(packet: bytes, size: int) -> list[bytes]:
     """An IPv4 packet in fragments of `size` bytes."""
     parts, rest = [], packet[20:]
