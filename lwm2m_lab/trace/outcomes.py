@@ -66,6 +66,10 @@ class Values:
         own = {
             path: capture.values_of(delivery.endpoint, path) for path in (STATE, RESULT, PKG_VERSION, FIRMWARE_VERSION)
         }
+        # What is no number where one is due says nothing about State or Result: it is neither None nor a value.
+        own = {
+            path: rows[np.array([one is not None for one in rows.value.tolist()], bool)] for path, rows in own.items()
+        }
         self.before = {path: rows.before(delivery.first_frame) for path, rows in own.items()}
         self.during = {path: rows.between(delivery.first_frame, until) for path, rows in own.items()}
         self.from_start = from_start

@@ -309,3 +309,13 @@ def test_a_version_that_is_no_utf_8_is_shown_and_ends_nothing(ready: Any, image:
     found = lab.explain(update.capture)
     assert r"3.\xba3.1" in str(found)
     assert json.loads(json.dumps(update.to_dict()))["endpoint"] == "dev-1"
+
+
+def test_a_state_or_result_that_is_no_number_is_no_value(ready: Any, image: bytes) -> None:
+    """It is left out as a refused read is, and is not the last Result that decides."""
+    ready.push(image)
+    ready.read("/5/0/3", "abc")
+    finish(ready)
+    ready.read("/5/0/5", "xyz")
+    update = only(ready)
+    assert (update.states, update.results, update.outcome) == ((0, 2, 3, 0), (0, 1), "succeeded")
