@@ -91,9 +91,9 @@ class Capture(HandedOn):
             found.setdefault(one.endpoint, []).append(one)
         return found
 
-    def updates_of(self, endpoint: str) -> list[Update]:
-        """The updates of one endpoint in the order of their first Writes, before the findings judged them."""
-        return self._by_endpoint.get(endpoint, [])
+    def updates_of(self, endpoint: str | None = None) -> list[Update]:
+        """The updates of one endpoint, or of all, by their first Writes, before the findings judged them."""
+        return self._found_updates if endpoint is None else self._by_endpoint.get(endpoint, [])
 
     def judged(self) -> list[tuple[Update, list[Finding]]]:
         """Each update with its verdict and the findings behind it; rules registered since then are heard too."""
@@ -132,6 +132,11 @@ class Capture(HandedOn):
             there = ", ".join(dict.fromkeys(one.endpoint for one in everything)) or "no endpoint"
             raise BadInput(f"{self.name} has no update {which!r}; it has {len(everything)}, of {there}")
         return found[position]
+
+    @functools.cached_property
+    def memo(self) -> dict[Any, Any]:
+        """What the rules work out once for all updates."""
+        return {}
 
     @functools.cached_property
     def _alike(self) -> Alike:

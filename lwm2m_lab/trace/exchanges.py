@@ -113,7 +113,10 @@ def first_copies(columns: Columns, rows: Ints) -> tuple[Ints, Ints, Ints]:
 
 
 def copy_groups(columns: Columns, rows: Ints) -> tuple[Ints, NDArray[np.bool_]]:
-    """The rows with the copies of one message next to each other, and where a new message begins."""
+    """The rows with the copies of one message next to each other, and where a new message begins.
+
+    Another block, or another notification, is another message, though a careless sender gives it the same id and token.
+    """
     peers = (one[rows] for one in ends(columns))
     key = group_codes(*peers, *(columns[name][rows] for name in ("mid", "code", "token")))
     order = np.argsort(key, kind="stable")
@@ -121,6 +124,8 @@ def copy_groups(columns: Columns, rows: Ints) -> tuple[Ints, NDArray[np.bool_]]:
     time = columns["time"][ordered]
     starts = np.ones(len(ordered), bool)
     starts[1:] = (key[1:] != key[:-1]) | (np.diff(time) > EXCHANGE_LIFETIME * 1e9)
+    for name in ("block1_num", "block2_num", "observe"):
+        starts[1:] |= np.diff(columns[name][ordered]) != 0
     return ordered, starts
 
 

@@ -81,16 +81,18 @@ def test_whoever_ignores_copies_has_to_be_there(next_word: str, verdict: str) ->
     assert [one.verdict for one in found if one.rule == "M2"] == [verdict]
 
 
-@pytest.mark.parametrize(("heard_after", "verdict"), [(2, "FAIL"), (1, "INCONCLUSIVE")])
-def test_whoever_ignores_a_response_has_to_be_in_reach(heard_after: int, verdict: str) -> None:
-    """Heard before the second copy and not since: the path may have gone then."""
-    copies = [f"+{gap} device > server  CON 2.05 text=1.0.0 token=ee mid=900" for gap in (3, 2.5, 5, 10, 20)]
-    copies.insert(
-        heard_after,
-        "+1 server > device CON GET /5/0/3 token=ef\ndevice > server ACK 2.05 text=2 cf=0 token=ef",
-    )
+@pytest.mark.parametrize(
+    ("heard_after", "verdict"), [((1, 2, 3, 4), "FAIL"), ((1, 2), "INCONCLUSIVE"), ((1,), "INCONCLUSIVE")]
+)
+def test_whoever_ignores_a_response_has_to_be_in_reach(heard_after: tuple[int, ...], verdict: str) -> None:
+    """Heard after two copies and not since: their acknowledgements may have been lost, and the path then gone."""
     script = "ready\npush\nnotify /5/0/3 2\nserver > device CON GET /3/0/3 token=ee\ndevice > server ACK\n"
-    found = lab.explain(Session(script + "\n".join(copies)).capture()).findings
+    for number, gap in enumerate((3, 2.5, 5, 10, 20), 1):
+        script += f"+{gap} device > server CON 2.05 text=1.0.0 token=ee mid=900\n"
+        if number in heard_after:
+            script += f"+1 server > device CON GET /5/0/3 token=f{number}\n"
+            script += f"device > server ACK 2.05 text=2 cf=0 token=f{number}\n"
+    found = lab.explain(Session(script).capture()).findings
     assert [one.verdict for one in found if one.rule == "M10"] == [verdict]
 
 

@@ -10,6 +10,7 @@ from lwm2m_lab.trace.findings import (
     contexts,
     endings,
     firmware,
+    lateness,
     message,
     negotiation,
     object5,
@@ -18,6 +19,7 @@ from lwm2m_lab.trace.findings import (
     registration,
     retransmission,
     server,
+    stopping,
     version,
 )
 from lwm2m_lab.trace.findings.case import Case
@@ -38,6 +40,7 @@ __all__ = [
     "findings_of",
     "firmware",
     "judge",
+    "lateness",
     "message",
     "negotiation",
     "object5",
@@ -47,5 +50,6 @@ __all__ = [
     "retransmission",
     "rule",
     "server",
+    "stopping",
     "version",
 ]

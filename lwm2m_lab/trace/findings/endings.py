@@ -9,71 +9,14 @@ import numpy as np
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.message import MAX_TRANSMIT_WAIT
 from lwm2m_lab.trace.findings.registry import Conclusion, Party, Said, Verdict, rule
-from lwm2m_lab.trace.findings.traffic import body_ends, gets, period, remaining, requester, traffic, writes
-from lwm2m_lab.trace.ordered import median
+from lwm2m_lab.trace.findings.traffic import body_ends, gets, period, remaining, requester, writes
 
 __all__: list[str] = []
 
 _CONTINUE = 0x5F
-#: Seconds in which a block is sent again: whoever is silent for longer may have sent copies in vain.
-MAX_TRANSMIT_SPAN = 45.0
-#: A server that says nothing for so long after an acknowledged block has stopped, seconds.
-_SILENCE = 30.0
-#: Time-outs that people write down, seconds.
-_ROUND = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 300, 600, 900, 1200, 1800, 3600)
 #: Bodies end here where a buffer or a counter does, bytes and blocks.
 _LIMITS = (1024, 2048, 4096, 8192, 16384, 32768, 65535, 65536, 131072, 262144, 524288, 1048576)
 _BLOCK_LIMITS = (32767, 32768, 65535, 65536)
-
-
-@rule(
-    "M1",
-    "the server goes on while its blocks are acknowledged",
-    clause="RFC 7252, 4.8.2 (each exchange has its own time)",
-    party="server",
-    certainty="suspected",
-)
-def whole_time_out(case: Case) -> Iterator[Conclusion]:
-    """A time-out that covers the whole body instead of one block ends it at a round number of seconds."""
-    blocks = writes(case)
-    if len(blocks) < 2:
-        return
-    last = len(blocks) - 1
-    if blocks["_response_code"][last] != _CONTINUE or blocks.request_block1_more[last] != 1:
-        yield Verdict.PASS, "the delivery does not end behind an acknowledged block", ()
-        return
-    time, frame = float(blocks.response_time[last]), int(blocks.response_frame[last])
-    num, silence = int(blocks.request_block1_num[last]), remaining(case, time)
-    if silence < _SILENCE or len(case.installs):
-        return
-    num_zero = np.nonzero(blocks.request_block1_num == 0)[0]
-    began = float(blocks.time[num_zero[-1] if num_zero.size else 0])
-    lasted = time - began
-    # It strikes between the last acknowledgement and the one that would have come next.
-    steps = np.diff(blocks.time[int(num_zero[-1]) if num_zero.size else 0 :])
-    step = 1.5 * median(steps) if steps.size else 0.0
-    named = next((one for one in _ROUND if -0.1 <= one - lasted <= step + 0.1 + 0.005 * one), None)
-    said = (
-        f"the server stops after block {num}, which was acknowledged after {period(float(blocks.rtt_s[last]))} (frame "
-        f"{frame}), {period(lasted)} after block 0"
-    )
-    seen = traffic(case)
-    # Whoever sends the block again has not heard its answer; and beside the device a server whose copies are lost is
-    # as silent as one that has stopped.
-    copied = (seen.first == np.searchsorted(seen.frame, blocks.frame[last])) & (seen.frame > frame)
-    until = time + MAX_TRANSMIT_SPAN if seen.is_nearer_to_the_device() else np.inf
-    heard = not copied.any() and seen.heard(int(blocks["_src"][last]), time, until)
-    why = f": a time-out of {named} s for the whole body and not for each block" if named else ""
-    frames = [int(blocks.frame[last]), frame]
-    if named and heard:
-        yield Verdict.FAIL, f"{said}{why}; the server itself is heard later on", frames
-    else:
-        yield (
-            Verdict.INCONCLUSIVE,
-            f"{said}{why and why.replace(':', ', perhaps')}; a capture at the server would tell whether it stopped or "
-            f"the path was gone for {period(silence)}",
-            frames,
-        )
 
 
 @rule(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from lwm2m_lab.trace.exchanges import EXCHANGE_LIFETIME
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Conclusion, Party, Said, Verdict, rule
+from lwm2m_lab.trace.findings.tap import chance
 from lwm2m_lab.trace.findings.traffic import ACK, CON, NO_CHANCE, NON, RST, Traffic, period, remaining, traffic, writes
 from lwm2m_lab.trace.rows import Rows
 from lwm2m_lab.wire import coap
@@ -21,6 +22,8 @@ NON_LIFETIME = 145.0
 MAX_TRANSMIT_WAIT = 93.0
 #: Copies of a message around which its receiver is heard: the path may have lost one or two.
 _HEARD_AGAIN = 3
+#: Copies that were sent while the path was there are not lost one and all with a likelihood like this.
+_UNLIKELY = 1e-3
 #: What is asked so long before the last copy was not asked on a path that came back for that, seconds.
 _SETTLED = 5.0
 #: Messages that are decoded option by option in one update.
@@ -77,11 +80,11 @@ def response_ignored(case: Case) -> Iterator[Conclusion]:
     for at in silent.tolist()[:_MOST_DECODED]:
         copies = np.nonzero(seen.first == at)[0]
         in_reach = max(seen.copies_in_reach(at), _before_heard_elsewhere(seen, at, copies))
-        if not in_reach or seen.chance(silent, len(copies)) > NO_CHANCE:
+        if not in_reach or chance(case, silent, len(copies)) > NO_CHANCE:
             continue
         told = True
         span = float(seen.time[copies[-1]] - seen.time[at])
-        there = in_reach >= _HEARD_AGAIN
+        there = in_reach >= _HEARD_AGAIN and chance(case, silent, in_reach) < _UNLIKELY
         yield Said(
             Verdict.FAIL if there else Verdict.INCONCLUSIVE,
             f"the response in frame {seen.frame[at]} is confirmable and was sent {len(copies)} times over "
@@ -233,7 +236,7 @@ def ping_unanswered(case: Case) -> Iterator[Conclusion]:
         return
     silent = pings[(answer < 0) & (seen.copies[pings] >= 4)]
     silent = silent[[seen.copies_in_reach(at) >= _HEARD_AGAIN for at in silent.tolist()]]
-    kept = [at for at in silent.tolist() if seen.chance(silent, int(seen.copies[at])) < NO_CHANCE]
+    kept = [at for at in silent.tolist() if chance(case, silent, int(seen.copies[at])) < NO_CHANCE]
     silent = np.array(kept, np.int64)
     if silent.size:
         at = int(silent[0])

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Conclusion, Said, Verdict, rule
-from lwm2m_lab.trace.findings.traffic import NON, RST, Traffic, listed, period, traffic
+from lwm2m_lab.trace.findings.traffic import CON, NON, RST, Traffic, listed, period, traffic
 from lwm2m_lab.trace.rows import Rows
 
 __all__: list[str] = []
@@ -21,6 +21,8 @@ _FRESH, _HALF = 128.0, 1 << 23
 _REORDERED = 10.0
 #: Notifications after a reset that show it ignored, where messages get lost.
 _RESETS_IN_VAIN = 3
+#: Notifications that wait for one another come closer together than this, seconds.
+_QUEUED = 5.0
 Ints = NDArray[np.int64]
 
 
@@ -100,18 +102,28 @@ def reset_ignored(case: Case) -> Iterator[Conclusion]:
         later = later[seen.time[later] > seen.time[reset] + 2]
         if later.size and not _anew(case, seen, token, reset, int(later[0])):
             # Nobody repeats a reset: where messages get lost, one may be, and all that follows it is in order.
-            certain = not seen.repeats.size or len(later) >= _RESETS_IN_VAIN
-            followed = (
-                f"the notification in frame {seen.frame[refused]} was reset in frame {seen.frame[reset]}, "
-                f"and {len(later)} more follow under the same token, the first in frame {seen.frame[later[0]]}"
-            )
+            lossy = seen.repeats.size > 0 and len(later) < _RESETS_IN_VAIN
+            waited = len(later) == 1 and _has_waited(seen, told, reset, int(later[0]))
+            perhaps = ""
+            if waited:
+                perhaps = "; it may have waited behind those that came between, since before the reset"
+            elif lossy:
+                perhaps = "; messages get lost on this path, and the reset may be one"
             yield (
-                Verdict.FAIL if certain else Verdict.INCONCLUSIVE,
-                followed if certain else f"{followed}; messages get lost on this path, and the reset may be one",
+                Verdict.INCONCLUSIVE if perhaps else Verdict.FAIL,
+                f"the notification in frame {seen.frame[refused]} was reset in frame {seen.frame[reset]}, and "
+                f"{len(later)} more follow under the same token, the first in frame {seen.frame[later[0]]}{perhaps}",
                 [int(seen.frame[reset]), *seen.frame[later].tolist()],
             )
             return
     yield Verdict.PASS, f"after {len(resets)} resets the observations ended", seen.frame[resets]
+
+
+def _has_waited(seen: Traffic, told: Ints, reset: int, later: int) -> bool:
+    """Whether other confirmable notifications came all the time between: one leaves when that before is answered."""
+    between = told[(told > reset) & (told <= later) & (seen.type[told] == CON)]
+    times = np.append(seen.time[reset], seen.time[between])
+    return len(between) > 1 and bool((np.diff(times) < _QUEUED).all())
 
 
 @rule("N3", "a notification carries the token of an observation", clause="RFC 7641, 3.2", certainty="suspected")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Conclusion, Said, Verdict, rule
+from lwm2m_lab.trace.findings.tap import chance
 from lwm2m_lab.trace.findings.traffic import (
     CON,
     NO_CHANCE,
@@ -22,8 +23,7 @@ from lwm2m_lab.trace.findings.traffic import (
     traffic,
     writes,
 )
-from lwm2m_lab.trace.ordered import distinct, median
-from lwm2m_lab.trace.rows import Rows
+from lwm2m_lab.trace.ordered import distinct
 
 __all__: list[str] = []
 
@@ -31,8 +31,9 @@ __all__: list[str] = []
 ACK_TIMEOUT, MAX_RETRANSMIT = 2.0, 4
 #: Groups of copies that are compared byte by byte in one update.
 _MOST_COMPARED = 500
-#: Round trips of which the shortest says something.
-_ENOUGH = 8
+#: A gap that is no longer than that many times the one before has not been doubled, whatever the path delays; gaps
+#: that differ by less are one; and messages that show it with two gaps each.
+_GROWS, _EQUAL, _SEVERAL = 1.25, 1.1, 3
 Ints = NDArray[np.int64]
 
 
@@ -90,7 +91,7 @@ def duplicate_ignored(case: Case) -> Iterator[Conclusion]:
         if not mine.size:
             continue
         messages = distinct(seen.first[ignored])
-        if len(ignored) == len(mine) >= 3 and seen.chance(messages, len(ignored)) < NO_CHANCE:
+        if len(ignored) == len(mine) >= 3 and chance(case, messages, len(ignored)) < NO_CHANCE:
             first = int(messages[0])
             there = _was_there(case, seen, ignored)
             why = (
@@ -129,106 +130,6 @@ def _was_there(case: Case, seen: Traffic, ignored: Ints) -> bool:
     return int(lived.sum()) >= 3
 
 
-@rule(
-    "M5",
-    "the first block is acknowledged in time",
-    clause="RFC 7252, 4.8.2 (PROCESSING_DELAY) and 5.2.2",
-    certainty="suspected",
-    judges_update=False,
-)
-def slow_first_block(case: Case) -> Iterator[Conclusion]:
-    """Flash that is erased before the acknowledgement: the first block is slow, all others fast."""
-    blocks = writes(case)
-    answered = blocks[blocks.response_frame >= 0]
-    if len(answered) < 3 or answered.first("block1_num") != 0:
-        return
-    rtt, usual = float(answered.rtt_s[0]), median(answered.rtt_s[1:])
-    first = answered[:1]
-    frames = [first.first("frame"), first.first("response_frame")]
-    copies = int(first.retransmissions[0])
-    if rtt > ACK_TIMEOUT and rtt > 4 * usual and _waited_for_the_device(case, answered):
-        spurious = (
-            f", and {copies} needless {'copies were' if copies > 1 else 'copy was'} sent meanwhile" if copies else ""
-        )
-        yield (
-            Verdict.FAIL,
-            f"block 0 was answered after {period(rtt)}, the others after {period(usual)} (median){spurious}: the "
-            "device seems to erase its flash first; an empty ACK at once, or erasing in steps, spares the copies",
-            frames,
-        )
-    else:
-        yield (
-            Verdict.PASS,
-            f"block 0 was answered after {period(rtt)}, the others after {period(usual)} (median)",
-            frames,
-        )
-
-
-def _waited_for_the_device(case: Case, answered: Rows) -> bool:
-    """Whether nothing of block 0 was lost, so that its answer was waited for and not a copy of it.
-
-    Without a copy nothing was. With every copy answered none was lost, unless the network makes copies of its own, or
-    loses messages and the answer comes one round trip after the last copy; one that comes sooner is none to that copy.
-    """
-    copies, replies = int(answered.retransmissions[0]), 1 + int(answered.duplicates[0])
-    if not copies:
-        return True
-    seen, blocks = traffic(case), answered[1:]
-    own = (seen.mid == answered.mid[0]) & (seen.src == answered["_src"][0]) & (seen.type == CON)
-    sent = np.nonzero(own & (seen.frame >= answered.frame[0]) & (seen.frame < answered.response_frame[0]))[0]
-    since = float(answered.response_time[0] - seen.time[sent[-1]]) if sent.size else 0.0
-    trips = blocks.rtt_s[blocks.retransmissions == 0]
-    if len(trips) >= _ENOUGH and since < 0.5 * trips.min():
-        return True
-    doubled = bool((case.exchanges.duplicates > case.exchanges.retransmissions).any())
-    others = case.exchanges[case.exchanges.frame != answered.frame[0]]
-    lossy, one_trip = (others.retransmissions > 0).any(), len(trips) > 0 and since <= 1.25 * trips.max()
-    return replies > copies and not doubled and not (lossy and one_trip)
-
-
-@rule(
-    "M6",
-    "retransmissions are needed",
-    clause="RFC 7252, 4.8.1",
-    party="server",
-    certainty="suspected",
-    judges_update=False,
-)
-def spurious_retransmissions(case: Case) -> Iterator[Conclusion]:
-    """A copy was needless if every copy was answered, or if the answer comes sooner after it than any round trip."""
-    seen = traffic(case)
-    asked = np.nonzero((seen.type == CON) & (seen.rank == 0) & (seen.answer >= 0))[0]
-    again = distinct(seen.first[seen.repeats[seen.type[seen.repeats] == CON]])
-    again = again[seen.answer[again] >= 0]
-    if not again.size:
-        return
-    once = asked[seen.copies[asked] == 1]
-    # The shortest of a few is often longer than the next one.
-    shortest = float((seen.time[seen.answer[once]] - seen.time[once]).min()) if once.size >= _ENOUGH else 0.0
-    trip = seen.time[seen.answer[again]] - seen.time[again]
-    sent = seen.last_copy_before_answer(again)
-    sooner = seen.time[seen.answer[again]] - seen.time[sent] < shortest
-    needless = (sooner | (seen.answers_of_their_own[again] >= seen.copies[again])) & (trip > ACK_TIMEOUT)
-    wasted = again[needless]
-    share = len(wasted) / len(asked)
-    if len(wasted) >= 3 and share > 0.3:
-        yield Said(
-            Verdict.FAIL,
-            f"{len(wasted)} of {len(asked)} confirmable messages were sent again although their answers were on the "
-            f"way (round trip {period(median(trip[needless]))} in the median): raise ACK_TIMEOUT above "
-            f"{period(float(trip[needless].max()))}",
-            seen.frame[wasted],
-            party="device" if seen.sender_of(wasted).mean() > 0.5 else None,
-        )
-    else:
-        yield (
-            Verdict.PASS,
-            f"{len(again)} of {len(asked)} confirmable messages were sent again, {len(again) - len(wasted)} as losses "
-            "explain",
-            seen.frame[again],
-        )
-
-
 @rule("M7", "retransmissions back off exponentially", clause="RFC 7252, 4.2 and 4.8", party="server")
 def constant_gaps(case: Case) -> Iterator[Conclusion]:
     """Each gap is twice the one before; copies lost before the tap make gaps longer and never equal."""
@@ -238,8 +139,9 @@ def constant_gaps(case: Case) -> Iterator[Conclusion]:
     constant = []
     for one in often[:_MOST_COMPARED]:
         gaps = seen.gap[again[seen.first[again] == one]]
-        if len(gaps) >= 3 and gaps.max() < 1.25 * gaps.min():
+        if len(gaps) >= 3 and (gaps[1:] < _GROWS * gaps[:-1]).all():
             constant.append((one, gaps))
+    constant = constant or _twice_after_the_same_time(seen, again)
     if constant and _are_copies_of_the_path(seen, again, constant):
         one, gaps = constant[0]
         yield Said(
@@ -268,6 +170,18 @@ def constant_gaps(case: Case) -> Iterator[Conclusion]:
             f"the gaps of {len(often)} messages sent four times or more grow",
             seen.frame[np.array(often)],
         )
+
+
+def _twice_after_the_same_time(seen: Traffic, again: Ints) -> list[tuple[int, Any]]:
+    """Messages that were sent three times each, all of one sender's with two gaps that are one: it stops there."""
+    for from_device in (False, True):
+        mine = again[seen.sender_of(again) == from_device]
+        messages, copies = np.unique(seen.first[mine], return_counts=True)
+        messages = messages[copies == 2]
+        gaps = [seen.gap[mine[seen.first[mine] == one]] for one in messages[:_MOST_COMPARED].tolist()]
+        if len(gaps) >= _SEVERAL and (copies <= 2).all() and all(one.max() < _EQUAL * one.min() for one in gaps):
+            return list(zip(messages.tolist(), gaps, strict=False))
+    return []
 
 
 def _are_copies_of_the_path(seen: Traffic, again: NDArray[np.int64], constant: list[tuple[int, Any]]) -> bool:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from lwm2m_lab.trace.exchanges import EXCHANGE_LIFETIME
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Party
-from lwm2m_lab.trace.ordered import distinct, median
+from lwm2m_lab.trace.ordered import distinct
 from lwm2m_lab.trace.rows import Rows
 from lwm2m_lab.wire import coap
 
@@ -82,7 +82,7 @@ class Traffic:
         self._group()
 
     def _group(self) -> None:
-        """Copies: the same ends, message id, code and token, each within EXCHANGE_LIFETIME of the one before."""
+        """Copies: the same ends, message id, code, token and block, each within EXCHANGE_LIFETIME of the one before."""
         order, count = self._order, len(self._order)
         self.first, self.rank = np.arange(count), np.zeros(count, np.int64)
         self.gap = np.zeros(count)
@@ -91,6 +91,8 @@ class Traffic:
         what = (self.code.astype(np.int64) << 32 | (self.token.astype(np.int64) + 1))[order]
         gap = np.diff(self.time[order])
         same = (np.diff(self._sorted) == 0) & (np.diff(what) == 0) & (gap <= EXCHANGE_LIFETIME)
+        for name in ("block1_num", "block2_num", "observe"):
+            same &= np.diff(self.rows[name][order]) == 0
         begins = np.append(True, ~same)
         start = np.maximum.accumulate(np.where(begins, np.arange(count), 0))
         self.first[order], self.rank[order] = order[start], np.arange(count) - start
@@ -174,15 +176,6 @@ class Traffic:
         """Whether an address says anything between two times."""
         return bool(((self.src == source) & (self.time > after) & (self.time <= until)).any())
 
-    def is_nearer_to_the_device(self) -> bool:
-        """Whether the device's answers are seen sooner after what they answer than the answers to the device."""
-        asked = np.nonzero((self.type == CON) & (self.rank == 0) & (self.answer >= 0))[0]
-        waited = self.time[self.answer[asked]] - self.time[self.last_copy_before_answer(asked)]
-        own = self.sender_of(asked)
-        if not own.any() or own.all():
-            return False
-        return median(waited[~own]) < 0.5 * median(waited[own])
-
     def spoke_next(self, positions: Ints) -> Ints:
         """For each message the next one that its receiver sends, whatever it is; -1 for none."""
         found = np.full(len(positions), -1, np.int64)
@@ -192,19 +185,8 @@ class Traffic:
             found[to_it] = np.append(own, -1)[at]
         return found
 
-    def chance(self, besides: Ints, count: int) -> float:
-        """How likely so many datagrams or their answers were lost one after the other.
-
-        From how many of the other confirmable messages were not answered at once, one more for what was not seen.
-        """
-        begun = (self.type == CON) & (self.rank == 0)
-        begun[besides] = False
-        at_once = begun & (self.answer >= 0) & (self.copies == 1)
-        troubled = (int(begun.sum()) - int(at_once.sum()) + 1) / (int(begun.sum()) + 2)
-        return float(troubled**count)
-
     def copies_in_reach(self, group: int) -> int:
-        """How many copies of a message were sent shortly before or after its receiver was heard.
+        """How many copies of a message were sent shortly before its receiver was heard.
 
         It acknowledges something else, or asks for something and is content with the answer: a path that was gone for
         a while, either way, looks otherwise. What was sent at other times the path may have swallowed.
@@ -215,8 +197,9 @@ class Traffic:
         acknowledges = during & (self.type >= ACK) & (self.first[np.maximum(self.answered, 0)] != group)
         asks = during & (self.type == CON) & (self.rank == 0) & (self.copies == 1) & (self.answer >= 0)
         heard = np.nonzero(acknowledges | (asks & (self.time < end - 5)))[0]
-        apart = np.abs(self.time[copies][:, None] - self.time[heard][None, :])
-        return int((apart.min(axis=1, initial=np.inf) < _SHORTLY).sum())
+        # The last word before a copy says that the path was there then, and not that it is there still.
+        since = self.time[heard][None, :] - self.time[copies][:, None]
+        return int(((since >= 0) & (since < _SHORTLY)).any(axis=1).sum())
 
 
 def traffic(case: Case) -> Traffic:

@@ -50,8 +50,12 @@ TRIGGERS = {
         +2 server > device  CON GET /5/0/3 token=ef
         device > server  ACK 2.05 text=2 cf=0 token=ef
         +3 device > server  CON 2.05 text=1.0.0 token=ee mid=900
-        +10 device > server  again
-        +20 device > server  again
+        +1 server > device  CON GET /5/0/5 token=f0
+        device > server  ACK 2.05 text=0 cf=0 token=f0
+        +9 device > server  CON 2.05 text=1.0.0 token=ee mid=900
+        +1 server > device  CON GET /5/0/3 token=f1
+        device > server  ACK 2.05 text=2 cf=0 token=f1
+        +19 device > server  CON 2.05 text=1.0.0 token=ee mid=900
         """,
         party="server",
         certainty="suspected",
