@@ -217,6 +217,13 @@ def _silence(capture: Capture, delivery: Delivery) -> str:
     same = (
         sent.where(mid=first.first("mid"), token=first.first("token"), code=first.first("code")) if len(sent) else sent
     )
+    back = sent[(sent["_src"] == first["_dst"][0]) & (sent.mid == first.mid[0])] if len(sent) else sent
+    for kind, what in (("RST", "reset"), ("ACK", "acknowledged")):
+        got = back.where(type=kind, code="0.00")
+        if len(got):
+            silent = " and never answered" if kind == "ACK" else ""
+            ends = f"frame {frame} ({delivery.unanswered_what}) was {what} in frame {got.first('frame')}{silent}"
+            return f"{ends}, and no Update Result followed"
     times = f"sent {copies} times" if copies > 1 else "sent once"
     gaps = np.diff(same.time)
     doubling = len(gaps) >= 2 and bool((np.abs(gaps[1:] / np.maximum(gaps[:-1], 1e-9) - 2) < 0.2).all())

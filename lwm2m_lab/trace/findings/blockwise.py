@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lwm2m_lab.trace.findings.cachekey import differing
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Conclusion, Party, Said, Verdict, rule
 from lwm2m_lab.trace.findings.traffic import body_ends, gets, listed, traffic, writes
@@ -14,7 +15,7 @@ from lwm2m_lab.wire import coap
 
 __all__: list[str] = []
 
-_CONTINUE, _BAD_REQUEST = 0x5F, 0x80
+_CONTENT, _CONTINUE, _BAD_REQUEST = 0x45, 0x5F, 0x80
 #: Blocks whose payloads are compared before a body is believed to repeat one block.
 _COMPARED = 8
 
@@ -104,7 +105,7 @@ def never_last(case: Case) -> Iterator[Conclusion]:
             [frame],
             party=party,
         )
-    elif refused:
+    elif refused and not differing(case, blocks, last, last + 1):
         frames = [frame, int(blocks.frame[last + 1]), int(blocks.response_frame[last + 1])]
         yield Said(
             Verdict.FAIL,
@@ -120,7 +121,20 @@ def never_last(case: Case) -> Iterator[Conclusion]:
 def another_block(case: Case) -> Iterator[Conclusion]:
     """The answer begins where the request wanted, in its size or a smaller one."""
     asked = gets(case)
-    asked = asked[(asked.response_block2_num >= 0) & (asked["_response_code"] < 96)] if len(asked) else asked
+    if not len(asked):
+        return
+    without = (asked.request_block2_num > 0) & (asked.response_block2_num < 0)
+    ignored = asked[without & (asked["_response_code"] == _CONTENT)]
+    if len(ignored):
+        yield (
+            Verdict.FAIL,
+            f"block {ignored.first('request_block2_num')} was asked for in frame {ignored.first('frame')}, and the "
+            f"2.05 in frame {ignored.first('response_frame')} has no Block2, as if it were the whole body"
+            + (f"; so in {len(ignored) - 1} more exchanges" if len(ignored) > 1 else ""),
+            [*ignored.frame.tolist(), *ignored.response_frame.tolist()],
+        )
+        return
+    asked = asked[(asked.response_block2_num >= 0) & (asked["_response_code"] < 96)]
     if not len(asked):
         return
     at = np.maximum(asked.request_block2_num, 0) * np.maximum(asked.request_block2_size, 0)

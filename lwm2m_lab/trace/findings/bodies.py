@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lwm2m_lab.trace.findings.cachekey import differing, is_from_elsewhere
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Conclusion, Party, Said, Verdict, rule
 from lwm2m_lab.trace.findings.traffic import body_ends, body_starts, gets, period, traffic, writes
@@ -47,53 +48,67 @@ def refused_in_order(case: Case) -> Iterator[Conclusion]:
     if not whole:
         yield Verdict.PASS, f"4.08 in frame {frames[2]} is right: not every block before it was taken", frames
         return
+    if (blocks.response_time[before] > blocks.time[at]).any():
+        yield (
+            Verdict.PASS,
+            f"4.08 in frame {frames[2]} is no wonder: block {num[at]} was sent before the others were answered, and "
+            "may have overtaken them",
+            frames,
+        )
+        return
     gone = _given_up(case, *(int(frame) for frame in (frames[0], blocks.response_frame[at - 1], frames[2])))
     if gone is not None:
-        told = f"4.08 in frame {frames[2]} is right: the device had given the body up, and said State 0 in frame {gone}"
-        yield Verdict.PASS, told, [gone, *frames]
+        yield Verdict.PASS, f"4.08 in frame {frames[2]} is right: {gone[1]} in frame {gone[0]}", [gone[0], *frames]
         return
     # Up to the copy of the next block that reached it: those before that one may be lost.
     since = float(blocks.response_time[at] - blocks.response_time[at - 1])
-    differs = [
-        name
-        for name, column in (
-            ("Uri-Path", "request_uri_path"),
-            ("Content-Format", "content_format"),
-            ("Uri-Query", "_query"),
-        )
-        if blocks[column][at] != blocks[column][start]
-    ]
+    told = f"block {num[at]} was answered 4.08 in frame {frames[2]}"
+    differs = differing(case, blocks, start, at)
+    elsewhere = is_from_elsewhere(case, blocks, start, at)
     if differs:
         yield Said(
             Verdict.FAIL,
-            f"block {num[at]} was answered 4.08 in frame {frames[2]}; its {differs[0]} is not that of block 0 (frame "
-            f"{frames[0]}), so it belongs to no body at hand",
+            f"{told}; its {' and '.join(differs)} is not that of block 0 (frame {frames[0]}), so it belongs to no "
+            "body at hand",
             frames,
             party="server",
+        )
+    elif elsewhere:
+        yield Said(
+            Verdict.FAIL,
+            f"{told}; {elsewhere} (frame {frames[0]}): to the device another sender, whose body has no beginning",
+            frames,
+            party="server",
+            certainty="suspected",
         )
     elif blocks["_token"][at] != blocks["_token"][start] and since < _SOON:
         yield (
             Verdict.FAIL,
-            f"block {num[at]} was answered 4.08 in frame {frames[2]}, {period(since)} after all before it had been "
-            "acknowledged; it differs from block 0 in nothing but its token, which each block may choose anew",
+            f"{told}, {period(since)} after all before it had been acknowledged; it differs from block 0 in nothing "
+            "but its token, which each block may choose anew",
             frames,
         )
     else:
         yield Said(
             Verdict.FAIL,
-            f"block {num[at]} was answered 4.08 in frame {frames[2]}, {period(since)} after all before it had been "
-            "acknowledged: the device forgot them",
+            f"{told}, {period(since)} after all before it had been acknowledged: the device forgot them",
             frames,
             certainty="suspected",
         )
 
 
-def _given_up(case: Case, start: int, taken: int, refused: int) -> int | None:
-    """The frame in which State fell back to Idle between two answers; None where it did not, or never left Idle."""
+def _given_up(case: Case, start: int, taken: int, refused: int) -> tuple[int, str] | None:
+    """The frame between two answers in which the device said that it had let go of a body, and what it said there.
+
+    State fell back to Idle, or a new process registered; None where neither is seen.
+    """
     seen = case.values("/5/0/3")
     begun = seen.after(start).before(taken + 1).where(value=(1, 2, 3))
     fallen = seen.after(taken).before(refused).where(value=0)
-    return int(fallen.first("frame")) if len(begun) and len(fallen) else None
+    if len(begun) and len(fallen):
+        return int(fallen.first("frame")), "the device had given the body up, and said State 0"
+    anew = case.registers.after(taken).before(refused)
+    return (int(anew.first("frame")), "the device had started anew, and registered") if len(anew) else None
 
 
 @rule("W2", "each block repeats path and query", clause="RFC 7959, 2.3; RFC 7252, 5.10.1", party="server")
@@ -115,6 +130,10 @@ def query_dropped(case: Case) -> Iterator[Conclusion]:
     for blocks, party in ((writes(case), "server"), (_asked_for(case), "device")):
         if len(blocks) < 2:
             continue
+        wrong = _refused_for_its_uri(case, blocks, "server" if party == "server" else "device")
+        if wrong is not None:
+            yield wrong
+            continue
         num = blocks.request_block1_num if party == "server" else np.maximum(blocks.request_block2_num, 0)
         starts = body_starts(num.astype(np.int64))
         query = blocks["_query"]
@@ -135,13 +154,35 @@ def query_dropped(case: Case) -> Iterator[Conclusion]:
             yield Verdict.PASS, f"{len(blocks)} blocks have the query of their block 0", ()
 
 
+def _refused_for_its_uri(case: Case, blocks: Rows, party: Party) -> Said | None:
+    """The first block that is refused, where its URI is not that of block 0."""
+    refused = np.nonzero(blocks["_response_code"] >= 0x80)[0][:1]
+    num = np.maximum(blocks.request_block1_num, blocks.request_block2_num).astype(np.int64)
+    for at in refused.tolist():
+        start = int(body_starts(np.maximum(num, 0))[at])
+        names = differing(case, blocks, start, at) if 0 <= start < at and num[at] > 0 else []
+        names = [name for name in names if name.startswith("Uri-")]
+        if names == ["Uri-Query"] or not names:
+            return None
+        frames = [int(blocks.frame[start]), int(blocks.frame[at]), int(blocks.response_frame[at])]
+        return Said(
+            Verdict.FAIL,
+            f"block {num[at]} in frame {frames[1]} has not the {' and '.join(names)} of block 0 in frame {frames[0]}, "
+            f"and {blocks.response_code[at]} is the answer",
+            frames,
+            party=party,
+        )
+    return None
+
+
 def _asked_for(case: Case) -> Rows:
-    """The GETs of a pull, and those of the same path with another query, which belong to no download."""
+    """The GETs of a pull, and those of the same path with another query or of none, which belong to no download."""
     own = gets(case)
     if not len(own):
         return own
     asked = case.exchanges
-    same = (asked["_path"] == own["_path"][0]) & (asked["_code"] == 1) & (asked["_dst"] == own["_dst"][0])
+    same = (asked["_path"] == own["_path"][0]) | ((asked["_path"] < 0) & (asked.request_block2_num > 0))
+    same &= (asked["_code"] == 1) & (asked["_dst"] == own["_dst"][0])
     return case.capture.rows("exchanges", distinct(own.index, asked[same].after(own.first("frame")).index))
 
 
@@ -178,47 +219,69 @@ def format_dropped(case: Case) -> Iterator[Conclusion]:
 
 @rule("W7", "a body with a gap is not accepted", clause="RFC 7959, 2.5", after=("W5", "W6", "M8"))
 def gap_accepted(case: Case) -> Iterator[Conclusion]:
-    """The final block of an incomplete body must be answered 4.08; blocks that were captured are what counts.
+    """The final block of an incomplete body must be answered 4.08, and of a download with a gap nothing is downloaded.
 
-    A sender that counts its message ids one by one proves that it sent nothing between two of them.
+    Blocks that were captured are what counts; a sender that counts its message ids one by one proves that it sent
+    nothing between two of them.
     """
     blocks, evidence = case.blocks, case.update.evidence
-    if not len(blocks) or evidence.kind != "push" or not evidence.accepted:
+    pull = evidence.kind == "pull"
+    if not len(blocks) or (not evidence.accepted and not pull):
         return
     order = np.lexsort((blocks.frame, blocks.offset))
-    # The rest of a block that the snap length cut was on the wire.
-    cut = case.capture.columns["error"][blocks["_carrier"]] == coap.SNAPPED
-    length = np.where(cut & blocks.more, blocks["size"], blocks.length)
+    # A block that is shorter than it says is no gap (W6), and the rest of one that the snap length cut was on the wire.
+    length = np.where(blocks.more, blocks["size"], blocks.length)
     ends = np.append(0, np.maximum.accumulate((blocks.offset + length)[order])[:-1])
-    gaps = blocks[order[blocks.offset[order] > ends]]
-    if not len(gaps):
-        yield Verdict.PASS, "the body has no gap", ()
+    holes = blocks.offset[order] > ends
+    gaps = blocks[order[holes]]
+    taken = case.values("/5/0/3").after(int(blocks.frame.max())).where(value=2) if pull else None
+    if not len(gaps) or (taken is not None and not len(taken)):
+        if not len(gaps):
+            yield Verdict.PASS, "the body has no gap", ()
         return
-    frame, num = gaps.first("frame"), gaps.first("num")
-    seen = traffic(case)
-    at = int(np.searchsorted(seen.frame, frame))
-    # A message that cannot be told to be this device's has no neighbours.
-    known = at < len(seen.frame) and int(seen.frame[at]) == frame
-    same = (seen.src[:at] == seen.src[at]) & (seen.type[:at] == seen.type[at]) if known else np.zeros(at, bool)
-    earlier = np.nonzero(same & (seen.rank[:at] == 0))[0]
-    before = blocks[blocks.frame == seen.frame[earlier[-1]]] if earlier.size else blocks[:0]
-    next_id = len(before) > 0 and int(seen.mid[at]) == (int(seen.mid[earlier[-1]]) + 1) % 65536 and before.num[0] < num
-    if next_id:
-        last = int(earlier[-1])
+    num, blocked = gaps.first("num"), gaps.first("frame")
+    frame = _request_of(case, blocked) if pull else blocked
+    final = taken.first("frame") if taken is not None else evidence.last_frame
+    how = f"State 2 in frame {final}" if pull else "the final answer, and it is a success"
+    before = _sent_just_before(case, frame)
+    if before is not None and before[1] <= int(ends[holes][0]):
+        earlier, _, ids = before
         yield (
             Verdict.FAIL,
-            f"{len(gaps)} gaps stand before the final answer, and it is a success: block {num} in frame {frame} has "
-            f"message id {seen.mid[at]}, the message before it (frame {seen.frame[last]}) {seen.mid[last]}, so nothing "
-            "was sent between them; 4.08 is expected",
-            [int(seen.frame[last]), frame, evidence.last_frame],
+            f"{len(gaps)} gaps stand before {how}: block {num} in frame {frame} has message id {ids[1]}, the message "
+            f"before it (frame {earlier}) {ids[0]}, so nothing was sent between them"
+            + ("" if pull else "; 4.08 is expected"),
+            [earlier, frame, final],
         )
     else:
         yield (
             Verdict.INCONCLUSIVE,
-            f"{len(gaps)} gaps stand before the final 2.04, the first before block {num} in frame {frame}; a capture "
-            "at the other end would tell whether the blocks were never sent",
-            [frame, evidence.last_frame],
+            f"{len(gaps)} gaps stand before {how if pull else 'the final 2.04'}, the first before block {num} in frame "
+            f"{frame}; a capture at the other end would tell whether the blocks were never sent",
+            [frame, final],
         )
+
+
+def _request_of(case: Case, response: int) -> int:
+    """The frame of the request that a response answers."""
+    asked = gets(case)
+    return int(asked.frame[np.nonzero(asked.response_frame == response)[0]][0])
+
+
+def _sent_just_before(case: Case, frame: int) -> tuple[int, int, tuple[int, int]] | None:
+    """The block with the message id before that of another, where it ends, and both ids; None for something else."""
+    seen = traffic(case)
+    at = int(np.searchsorted(seen.frame, frame))
+    # A message that cannot be told to be this device's has no neighbours.
+    if at >= len(seen.frame) or int(seen.frame[at]) != frame:
+        return None
+    earlier = np.nonzero((seen.src[:at] == seen.src[at]) & (seen.type[:at] == seen.type[at]) & (seen.rank[:at] == 0))[0]
+    if not earlier.size or int(seen.mid[at]) != (int(seen.mid[earlier[-1]]) + 1) % 65536:
+        return None
+    last = int(earlier[-1])
+    kind = "block1" if seen.rows.block1_num[last] >= 0 else "block2"
+    num, size = (int(seen.rows[f"{kind}_{name}"][last]) for name in ("num", "size"))
+    return (int(seen.frame[last]), (num + 1) * size, (int(seen.mid[last]), int(seen.mid[at]))) if num >= 0 else None
 
 
 @rule(

@@ -1,4 +1,4 @@
-"""Rules of what is remembered between blocks (RFC 7959, 2.4 and 2.5): versions, resumption, and two bodies at once."""
+"""Rules of what is remembered between blocks (RFC 7959, 2.4 and 2.5): old bodies, copies, and two bodies at once."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from lwm2m_lab.trace.findings.case import Case
+from lwm2m_lab.trace.findings.firmware import MAX_TRANSMIT_WAIT
 from lwm2m_lab.trace.findings.registry import Conclusion, Said, Verdict, rule
-from lwm2m_lab.trace.findings.traffic import answers_others, body_ends, body_starts, gets, period, writes
+from lwm2m_lab.trace.findings.traffic import Traffic, answers_others, gets, period, remaining, traffic, writes
 from lwm2m_lab.trace.rows import Rows
 from lwm2m_lab.trace.updates import Update
 from lwm2m_lab.wire import coap
@@ -17,115 +18,8 @@ __all__: list[str] = []
 
 _CONTINUE, _INCOMPLETE = 0x5F, 0x88
 REQUEST_TAG = 292
-#: A pause in a download that long is a break, seconds.
-_BREAK = 30.0
-
-
-@rule("W11", "all blocks are of one version of the body", clause="RFC 7959, 2.4")
-def etag_changes(case: Case) -> Iterator[Conclusion]:
-    """Blocks with different ETags must not be put together; who sees the change begins again."""
-    blocks = gets(case)
-    blocks = blocks[(blocks.response_block2_num >= 0) & (blocks["_response_code"] < 96)] if len(blocks) else blocks
-    if not len(blocks):
-        return
-    columns = case.capture.columns
-    etag = columns["etag"][blocks["_response"]]
-    size = blocks.response_size2
-    kinds = ((etag, "ETag", "etag"), (size, "Size2", ""))
-    starts = body_starts(blocks.response_block2_num.astype(np.int64))
-    told = False
-    for values, name, texts in kinds:
-        differs = (starts >= 0) & (values >= 0) & (values[starts] >= 0) & (values != values[starts])
-        if not differs.any():
-            continue
-        told = True
-        first = int(np.nonzero(differs)[0][0])
-        show = columns.categories[texts] if texts else None
-        one, other = (show[int(values[at])] if show else int(values[at]) for at in (starts[first], first))
-        said = f"{name} is {one} in block 0 and {other} in block {blocks.response_block2_num[first]} (frame "
-        said += f"{blocks.response_frame[first]}): the file was replaced while it was read"
-        frames = [int(blocks.response_frame[starts[first]]), *blocks.response_frame[differs].tolist()]
-        again = starts[-1] > first
-        if again:
-            yield Verdict.PASS, f"{said}, and the device began again", frames
-        elif (case.values("/5/0/3").value == 2).any() and len(set(blocks["_src"].tolist())) == 1:
-            yield Verdict.FAIL, f"{said}, and the device put both together, for it reports State 2", frames
-        else:
-            yield Said(
-                Verdict.INCONCLUSIVE,
-                f"{said}; whether the device put the parts together is not shown",
-                frames,
-                party="repository",
-            )
-    if not told:
-        known = int((etag >= 0).sum())
-        yield (
-            Verdict.PASS,
-            f"{known} of {len(blocks)} blocks have an ETag, and it is one"
-            if known
-            else (f"{len(blocks)} blocks without ETag: only the image's own hash tells whether they belong together"),
-            (),
-        )
-
-
-@rule("W12", "a download is resumed where it broke, in the same version", clause="RFC 7959, 2.4")
-def resumed_elsewhere(case: Case) -> Iterator[Conclusion]:
-    """After a break the ETag tells whether the file is still the one whose first bytes are there."""
-    asked = gets(case)
-    if len(asked) < 2:
-        return
-    num, _, size, length = body_ends(asked, pull=True)
-    end = np.maximum.accumulate(np.where(num >= 0, num * size + length, 0))
-    # The last answered GET before each one: a break is what lies between its answer and the next try.
-    before = np.maximum.accumulate(np.where(num >= 0, np.arange(len(num)), -1))[:-1]
-    pause = asked.time[1:] - asked.response_time[before] > _BREAK
-    moved = asked["_src"][1:] != asked["_src"][before]
-    boots = case.registers.frame
-    booted = np.searchsorted(boots, asked.frame[1:]) > np.searchsorted(boots, asked.frame[before])
-    wanted = np.maximum(asked.request_block2_num, 0)
-    for at in (np.nonzero((pause | moved | booted) & (wanted[1:] > 0) & (before >= 0))[0] + 1).tolist():
-        last = int(before[at - 1])
-        offset = int(wanted[at]) * int(max(asked.request_block2_size[at], 0))
-        frames = [int(asked.response_frame[last]), int(asked.frame[at])]
-        broke = (
-            f"after a break of {period(float(asked.time[at] - asked.response_time[last]))} the device goes on at byte "
-        )
-        broke += f"{offset} in frame {frames[1]}"
-        one, other = (_etag(case, asked, position) for position in (last, at))
-        restarted = (wanted[at:] == 0).any()
-        # Behind one address other devices may fetch the same file: from another port it is this one by its URI alone.
-        same = asked["_src"][at] == asked["_src"][last]
-        if offset > int(end[last]):
-            yield Said(
-                Verdict.FAIL if same else Verdict.INCONCLUSIVE,
-                f"{broke}, and only {end[last]} bytes are there",
-                frames,
-                certainty="suspected",
-            )
-        elif one is None or other is None:
-            yield (
-                Verdict.INCONCLUSIVE,
-                f"{broke}, and no ETag says that the file is still the same; an ETag from the repository would decide",
-                frames,
-            )
-        elif one != other and not restarted:
-            yield (
-                Verdict.FAIL if same else Verdict.INCONCLUSIVE,
-                f"{broke}, though the ETag went from {one} to {other}",
-                [*frames, int(asked.response_frame[at])],
-            )
-        else:
-            yield (
-                Verdict.PASS,
-                f"{broke}; the ETag {other} is compared" if one != other else f"{broke}; the ETag is {one} as before",
-                frames,
-            )
-        return
-
-
-def _etag(case: Case, asked: Rows, at: int) -> str | None:
-    row = int(asked["_response"][at])
-    return None if row < 0 else case.capture.columns.text("etag", row)
+#: Copies that the path may have lost; copies before which a device has to be heard; and how soon after them, seconds.
+_FEW, _HEARD_AGAIN, _SHORTLY = 3, 2, 6.0
 
 
 @rule(
@@ -190,17 +84,22 @@ def written_twice(case: Case) -> Iterator[Conclusion]:
     """The image was delivered whole and right, a block of it twice, and the device finds it damaged or too long."""
     results = case.values("/5/0/5")
     damaged = results.where(value=(2, 5))
-    blocks = writes(case) if case.update.evidence.kind == "push" else gets(case)
-    twice = blocks[blocks.retransmissions > 0]
+    push = case.update.evidence.kind == "push"
+    blocks = writes(case) if push else gets(case)
+    num = blocks.request_block1_num if push else blocks.request_block2_num
+    anew = np.append(False, (num[1:] == num[:-1]) & (blocks.mid[1:] != blocks.mid[:-1])) if len(blocks) else num > 0
+    twice = blocks[(blocks.retransmissions > 0) | (anew & push & (blocks.response_frame >= 0))]
     if not len(blocks) or not len(twice) or case.update.image_size is None:
         return
-    kind = "block1" if case.update.evidence.kind == "push" else "block2"
+    kind = "block1" if push else "block2"
     named = f"block {max(twice.first(f'request_{kind}_num'), 0)} (frame {twice.first('frame')})"
     if not len(damaged):
         yield Verdict.PASS, f"{len(twice)} blocks were sent more than once, and the image was not found damaged", ()
         return
     value, frame = damaged.first("value"), damaged.first("frame")
-    told = f"{named} was sent {int(twice.retransmissions[0]) + 1} times, and the device reports Update Result {value}"
+    copies = int(twice.retransmissions[0])
+    how = f"{copies + 1} times" if copies else "again under a new message id"
+    told = f"{named} was {'sent' if push else 'asked for'} {how}, and the device reports Update Result {value}"
     taken = next((one for one in _of_same_image(case) if 2 in one.states or 1 in one.results), None)
     if taken is not None:
         yield (
@@ -229,45 +128,73 @@ def old_context(case: Case) -> Iterator[Conclusion]:
     """Whatever was there before is dropped; a block 0 under a new message id is no copy."""
     blocks = writes(case)
     num = blocks.request_block1_num
-    again = np.nonzero((num == 0) & (np.arange(len(num)) > 0) & (blocks.request_block1_more == 1))[0]
-    if not again.size:
-        return
-    code = blocks["_response_code"]
+    first = (num == 0) & (blocks.request_block1_more == 1)
+    # What came before the first one of this update may be an earlier package, or what the capture does not show.
+    again = np.nonzero(
+        first & ((np.arange(len(num)) > 0) | bool(case.earlier) | (blocks["_response_code"] == _INCOMPLETE))
+    )[0]
     for at in again.tolist():
-        frame, answer = int(blocks.frame[at]), int(blocks.response_frame[at])
-        begins = f"block 0 begins the body anew in frame {frame}"
-        following = int(code[at + 1]) if at + 1 < len(blocks) and num[at + 1] == 1 else -1
-        if code[at] == _INCOMPLETE:
-            yield (
-                Verdict.FAIL,
-                f"{begins} and was answered 4.08 in frame {answer}: the old context is still there",
-                [frame, answer],
-            )
+        said = _of_the_old_body(case, blocks, at)
+        if said is not None:
+            yield said
             return
-        if 64 <= code[at] < 96 and code[at] != _CONTINUE and blocks.response_block1_more[at] != 0:
-            said = blocks.response_code[at]
-            yield (
-                Verdict.FAIL,
-                f"{begins} and was answered {said} in frame {answer}, as if from memory",
-                [frame, answer],
-            )
-            return
-        if code[at] == _CONTINUE and following == _INCOMPLETE and blocks["_token"][at] == blocks["_token"][at + 1]:
-            late = [frame, int(blocks.response_frame[at + 1])]
-            yield Said(
-                Verdict.FAIL,
-                f"{begins} and was acknowledged, and block 1 was answered 4.08 in frame {late[1]}",
-                late,
-                certainty="suspected",
-            )
-            return
-        if answer < 0 and blocks.retransmissions[at] >= 3 and answers_others(case, frame):
-            yield Said(
-                Verdict.FAIL,
-                f"{begins}, was sent {blocks.retransmissions[at] + 1} times and never answered, while the device "
-                "answers other requests",
-                [frame],
-                certainty="suspected",
-            )
-            return
-    yield Verdict.PASS, f"{len(again)} times block 0 began the body anew, and it was taken so", blocks.frame[again]
+    if again.size:
+        yield Verdict.PASS, f"{len(again)} times block 0 began the body anew, and it was taken so", blocks.frame[again]
+
+
+def _of_the_old_body(case: Case, blocks: Rows, at: int) -> Conclusion | None:
+    """What shows that a device did not drop an old body for the new one that begins with this block 0."""
+    num, code = blocks.request_block1_num, blocks["_response_code"]
+    frame, answer = int(blocks.frame[at]), int(blocks.response_frame[at])
+    begins = f"block 0 begins the body anew in frame {frame}"
+    following = int(code[at + 1]) if at + 1 < len(blocks) and num[at + 1] == 1 else -1
+    if code[at] == _INCOMPLETE:
+        was = f"{begins} and was answered 4.08 in frame {answer}: the old context is still there"
+        return Said(Verdict.FAIL, was, [frame, answer])
+    if at and 64 <= code[at] < 96 and code[at] != _CONTINUE and blocks.response_block1_more[at] != 0:
+        was = f"{begins} and was answered {blocks.response_code[at]} in frame {answer}, as if from memory"
+        return Said(Verdict.FAIL, was, [frame, answer])
+    if at and code[at] == _CONTINUE and following == _INCOMPLETE and blocks["_token"][at] == blocks["_token"][at + 1]:
+        late = int(blocks.response_frame[at + 1])
+        was = f"{begins} and was acknowledged, and block 1 was answered 4.08 in frame {late}"
+        return Said(Verdict.FAIL, was, [frame, late], certainty="suspected")
+    return _ignored(case, blocks, at, begins) if answer < 0 else None
+
+
+def _ignored(case: Case, blocks: Rows, at: int, begins: str) -> Said | None:
+    """A block 0 that gets no answer from a device that is there: taken for a copy of the old one, or not at all."""
+    seen, frame = traffic(case), int(blocks.frame[at])
+    place = int(np.searchsorted(seen.frame, frame))
+    if place >= len(seen.frame) or seen.frame[place] != frame:
+        return None
+    received = int(seen.answer[seen.first[place]])
+    if received >= 0:
+        silence = remaining(case, float(blocks.time[at]))
+        if silence < MAX_TRANSMIT_WAIT or at + 1 < len(blocks):
+            return None
+        was = f"{begins}, got an empty message in frame {seen.frame[received]}, and no answer in {period(silence)}"
+        return Said(Verdict.FAIL, was, [frame, int(seen.frame[received])], certainty="suspected")
+    copies = int(blocks.retransmissions[at]) + 1
+    if copies <= _FEW:
+        return None
+    heard = _copies_before_a_word(case, seen, int(seen.first[place]))
+    if not heard and not answers_others(case, frame):
+        return None
+    there = answers_others(case, frame) or heard >= _HEARD_AGAIN
+    was = f"{begins}, was sent {copies} times and never answered, while the device "
+    was += "answers other requests" if answers_others(case, frame) else "is heard"
+    return Said(
+        Verdict.FAIL if there else Verdict.INCONCLUSIVE,
+        was if there else f"{was} right behind one of them; the path may have lost the others",
+        [frame],
+        certainty="suspected",
+    )
+
+
+def _copies_before_a_word(case: Case, seen: Traffic, group: int) -> int:
+    """How many copies were sent shortly before the device was heard, and not with a new registration."""
+    copies = np.nonzero(seen.first == group)[0]
+    boots = np.isin(seen.frame, case.registers.frame)
+    heard = np.nonzero((seen.src == seen.dst[group]) & ~boots & (seen.time > seen.time[copies[0]]))[0]
+    since = seen.time[heard][None, :] - seen.time[copies][:, None]
+    return int(((since >= 0) & (since < _SHORTLY)).any(axis=1).sum())

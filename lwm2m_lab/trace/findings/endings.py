@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from lwm2m_lab.trace.findings.case import Case
-from lwm2m_lab.trace.findings.message import MAX_TRANSMIT_WAIT
+from lwm2m_lab.trace.findings.firmware import MAX_TRANSMIT_WAIT
 from lwm2m_lab.trace.findings.registry import Conclusion, Party, Said, Verdict, rule
-from lwm2m_lab.trace.findings.traffic import body_ends, gets, period, remaining, requester, writes
+from lwm2m_lab.trace.findings.traffic import ACK, body_ends, gets, period, remaining, requester, traffic, writes
 
 __all__: list[str] = []
 
-_CONTINUE = 0x5F
+_CONTINUE, _INCOMPLETE = 0x5F, 0x88
 #: Bodies end here where a buffer or a counter does, bytes and blocks.
 _LIMITS = (1024, 2048, 4096, 8192, 16384, 32768, 65535, 65536, 131072, 262144, 524288, 1048576)
 _BLOCK_LIMITS = (32767, 32768, 65535, 65536)
@@ -44,9 +44,11 @@ def ends_at_limit(case: Case) -> Iterator[Conclusion]:
         yield Verdict.PASS, f"the body ends with its last block, at {end} bytes", ()
         return
     limit = f"{end} bytes" if end in _LIMITS else f"{count} blocks" if count in _BLOCK_LIMITS else None
-    refused = int(code[last + 1]) if last + 1 < len(blocks) else -1
+    asked = num if not pull else np.maximum(blocks.request_block2_num, 0).astype(np.int64)
+    goes_on = last + 1 < len(blocks) and int(asked[last + 1]) == count
+    refused = int(code[last + 1]) if goes_on else -1
     announced = blocks.response_size2 if pull else blocks.request_size1
-    if limit is None or end < 2048 or (announced == end).any():
+    if limit is None or end < 2048 or (announced == end).any() or refused == _INCOMPLETE:
         return
     frames = [int(blocks.response_frame[last])]
     party: Party = requester(case)[1]
@@ -74,7 +76,7 @@ def ends_at_limit(case: Case) -> Iterator[Conclusion]:
     "a download that stops is tried again or given up",
     clause="RFC 7252, 4.8.2 (MAX_TRANSMIT_WAIT)",
     certainty="suspected",
-    after=("M0", "M13", "M14", "W9", "W10"),
+    after=("M0", "M13", "M14", "M15", "W9", "W10"),
 )
 def pull_hangs(case: Case) -> Iterator[Conclusion]:
     """No answer, no new try, no result: the device waits for ever."""
@@ -95,11 +97,12 @@ def pull_hangs(case: Case) -> Iterator[Conclusion]:
     if silence < MAX_TRANSMIT_WAIT:
         return
     copies = int(asked.retransmissions[last]) + 1
-    what = (
-        f"answered in frame {answered}"
-        if answered >= 0
-        else f"sent {'once' if copies == 1 else f'{copies} times'} and never answered"
-    )
+    received = _empty_acknowledgement(case, frames[0])
+    what = f"sent {'once' if copies == 1 else f'{copies} times'} and never answered"
+    if answered >= 0:
+        what = f"answered in frame {answered}"
+    elif received is not None:
+        what = f"acknowledged by an empty message in frame {received}, and never answered"
     said = f"the GET of block {max(int(asked.request_block2_num[last]), 0)} in frame {frames[0]} was {what}; in "
     said += f"{period(silence)} the device asked for nothing more"
     later = states[states.time > asked.time[last] + MAX_TRANSMIT_WAIT] if len(states) else states
@@ -136,7 +139,28 @@ def separate_continue(case: Case) -> Iterator[Conclusion]:
         )
         return
     silence = remaining(case, float(blocks.response_time[last]))
-    if silence >= 10:
+    seen = traffic(case)
+    at = int(np.searchsorted(seen.frame, frames[1]))
+    answer = int(seen.answer[seen.first[at]]) if at < len(seen.frame) and seen.frame[at] == frames[1] else -1
+    reset = answer >= 0 and seen.type[answer] != ACK
+    if blocks.response_type[last] == "CON" and answer < 0:
+        # Whoever does not acknowledge it may never have got it (M10).
+        yield (
+            Verdict.INCONCLUSIVE,
+            f"block {blocks.request_block1_num[last]} in frame {frames[0]} was answered 2.31 in a message of its own "
+            f"(frame {frames[1]}), which the server never acknowledged: the path may have lost it",
+            frames,
+        )
+    elif reset:
+        frames.append(int(seen.frame[answer]))
+        yield (
+            Verdict.FAIL,
+            f"block {blocks.request_block1_num[last]} in frame {frames[0]} was answered 2.31 in a message of its own "
+            f"(frame {frames[1]}), and the server reset it in frame {frames[2]}: the empty acknowledgement was the end "
+            "to it",
+            frames,
+        )
+    elif silence >= 10:
         yield (
             Verdict.FAIL,
             f"block {blocks.request_block1_num[last]} in frame {frames[0]} was answered 2.31 in a message of its own "
@@ -144,3 +168,66 @@ def separate_continue(case: Case) -> Iterator[Conclusion]:
             "acknowledgement for the end",
             frames,
         )
+
+
+@rule(
+    "M15",
+    "a block that is sent anew is answered",
+    clause="RFC 7252, 5.2.2; RFC 7959, 2.5",
+    certainty="suspected",
+    after=("W17", "M4"),
+)
+def retry_taken_for_duplicate(case: Case) -> Iterator[Conclusion]:
+    """The same block under a new message id gets an empty acknowledgement, and then nothing."""
+    pull = case.update.evidence.kind == "pull"
+    blocks = gets(case) if pull else writes(case)
+    if not len(blocks):
+        return
+    party = requester(case)[1]
+    num = np.maximum(blocks.request_block2_num if pull else blocks.request_block1_num, 0)
+    length, token = blocks.request_payload_length, blocks["_token"]
+    same = (num[1:] == num[:-1]) & (length[1:] == length[:-1]) & (blocks.mid[1:] != blocks.mid[:-1])
+    retried = np.append(False, same)
+    # The last one first: it is what the silence follows.
+    for at in np.nonzero(blocks.response_frame < 0)[0][::-1].tolist():
+        received = _empty_acknowledgement(case, int(blocks.frame[at]))
+        anew = bool(retried[at]) and token[at] == token[at - 1]
+        if received is None or not (anew or at == len(blocks) - 1):
+            continue
+        silence = remaining(case, float(blocks.time[at]))
+        frames = [int(blocks.frame[at]), received]
+        got = f"it got an empty acknowledgement in frame {received} and no response in {period(silence)}"
+        if anew:
+            yield Said(
+                Verdict.FAIL if silence >= MAX_TRANSMIT_WAIT else Verdict.INCONCLUSIVE,
+                f"block {num[at]} was {'asked for' if pull else 'sent'} again in frame {blocks.frame[at]} under a new "
+                f"message id; {got}: the receiver takes it for the one that it has in hand",
+                [int(blocks.frame[at - 1]), *frames],
+                party=party,
+            )
+            return
+        if silence >= MAX_TRANSMIT_WAIT:
+            yield Said(
+                Verdict.INCONCLUSIVE,
+                f"block {num[at]} was {'asked for' if pull else 'sent'} in frame {blocks.frame[at]}; {got}: the "
+                "receiver has it in hand still, or its response was lost",
+                frames,
+                party=party,
+            )
+            return
+    if retried.any():
+        yield Said(
+            Verdict.PASS,
+            f"{int(retried.sum())} blocks came anew under new message ids",
+            blocks.frame[retried],
+            party=party,
+        )
+
+
+def _empty_acknowledgement(case: Case, frame: int) -> int | None:
+    """The frame of the empty acknowledgement of a request."""
+    seen = traffic(case)
+    at = int(np.searchsorted(seen.frame, frame))
+    answer = int(seen.answer[seen.first[at]]) if at < len(seen.frame) and seen.frame[at] == frame else -1
+    there = answer >= 0 and seen.code[answer] == 0 and seen.type[answer] == ACK
+    return int(seen.frame[answer]) if there else None

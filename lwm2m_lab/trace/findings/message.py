@@ -11,7 +11,7 @@ from lwm2m_lab.trace.exchanges import EXCHANGE_LIFETIME
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Conclusion, Party, Said, Verdict, rule
 from lwm2m_lab.trace.findings.tap import chance
-from lwm2m_lab.trace.findings.traffic import ACK, CON, NO_CHANCE, NON, RST, Traffic, period, remaining, traffic, writes
+from lwm2m_lab.trace.findings.traffic import ACK, CON, NO_CHANCE, NON, RST, Traffic, period, traffic
 from lwm2m_lab.trace.rows import Rows
 from lwm2m_lab.wire import coap
 
@@ -19,7 +19,6 @@ __all__: list[str] = []
 
 #: A message id of a NON message names it for this long (RFC 7252, 4.8.2), seconds.
 NON_LIFETIME = 145.0
-MAX_TRANSMIT_WAIT = 93.0
 #: Copies of a message around which its receiver is heard: the path may have lost one or two.
 _HEARD_AGAIN = 3
 #: Copies that were sent while the path was there are not lost one and all with a likelihood like this.
@@ -127,44 +126,11 @@ def request_in_ack(case: Case) -> Iterator[Conclusion]:
         yield Verdict.PASS, f"{int((seen.type >= ACK).sum())} acknowledgements and resets carry no request", ()
 
 
-@rule("M15", "a block that is sent anew is answered", clause="RFC 7252, 5.2.2; RFC 7959, 2.5", certainty="suspected")
-def retry_taken_for_duplicate(case: Case) -> Iterator[Conclusion]:
-    """The same block under a new message id gets an empty acknowledgement, and then nothing."""
-    blocks = writes(case)
-    if len(blocks) < 2:
-        return
-    num, length, token = blocks.request_block1_num, blocks.request_payload_length, blocks["_token"]
-    retried = (
-        np.nonzero((num[1:] == num[:-1]) & (length[1:] == length[:-1]) & (blocks.mid[1:] != blocks.mid[:-1]))[0] + 1
-    )
-    if not retried.size:
-        return
-    seen = traffic(case)
-    for at in retried.tolist():
-        row = np.nonzero(seen.frame == blocks.frame[at])[0]
-        answer = int(seen.answer[row[0]]) if row.size else -1
-        if blocks.response_frame[at] >= 0 or answer < 0 or seen.code[answer] != 0 or token[at] != token[at - 1]:
-            continue
-        silence = remaining(case, float(blocks.time[at]))
-        verdict = Verdict.FAIL if silence >= MAX_TRANSMIT_WAIT else Verdict.INCONCLUSIVE
-        yield (
-            verdict,
-            f"block {num[at]} was sent again in frame {blocks.frame[at]} under a new message id; it got an empty "
-            f"acknowledgement in frame {seen.frame[answer]} and no response in {period(silence)}: the receiver takes "
-            "it for the one that it has in hand",
-            [int(blocks.frame[at - 1]), int(blocks.frame[at]), int(seen.frame[answer])],
-        )
-        return
-    yield Verdict.PASS, f"{len(retried)} blocks were sent anew under new message ids", blocks.frame[retried]
-
-
 @rule("W17", "an acknowledgement carries the token of what it acknowledges", clause="RFC 7252, 5.3.1 and 5.3.2")
 def another_token(case: Case) -> Iterator[Conclusion]:
     """A piggybacked response matches by message id and by token; with another token it is no answer."""
     seen = traffic(case)
     answers = np.nonzero((seen.type == ACK) & (seen.code >= 64) & (seen.answered >= 0))[0]
-    if not answers.size:
-        return
     asked = seen.answered[answers]
     request = (seen.code[asked] > 0) & (seen.code[asked] < 32)
     wrong = request & (seen.token[answers] != seen.token[asked])
@@ -183,8 +149,37 @@ def another_token(case: Case) -> Iterator[Conclusion]:
             [*seen.frame[asked[wrong]].tolist(), *seen.frame[answers[wrong]].tolist()],
             party=_party(seen, answer),
         )
-    if not wrong.any() and request.any():
+    strange = None if wrong.any() else _separate_with_another_token(case, seen)
+    if strange is not None:
+        yield strange
+    elif not wrong.any() and request.any():
         yield Verdict.PASS, f"{int(request.sum())} acknowledgements carry the tokens of their requests", ()
+
+
+def _separate_with_another_token(case: Case, seen: Traffic) -> Said | None:
+    """A request that was acknowledged and never answered, and a response with a token of nobody, which is reset.
+
+    No message id ties the two together, but Block1 has the number of the block.
+    """
+    waiting = case.exchanges[(case.exchanges.response_frame < 0) & (case.exchanges.request_block1_num >= 0)]
+    for frame, mid, num, token in waiting.each("frame", "mid", "request_block1_num", "_token"):
+        at = np.nonzero((seen.frame == frame) & (seen.mid == mid))[0]
+        answer = int(seen.answer[at[0]]) if at.size else -1
+        if answer < 0 or seen.code[answer] != 0 or seen.type[answer] != ACK:
+            continue
+        back = (seen.src == seen.dst[at[0]]) & (seen.type == CON) & (seen.code >= 64) & (seen.rank == 0)
+        back &= (seen.rows.block1_num == num) & (seen.token != token) & (seen.frame > frame)
+        back &= (seen.answer >= 0) & (seen.type[seen.answer] == RST)
+        reset = np.nonzero(back)[0].tolist()
+        if reset:
+            return Said(
+                Verdict.FAIL,
+                f"block {num} in frame {frame} was acknowledged and never answered; the response in frame "
+                f"{seen.frame[reset[0]]} names that block, carries a token with which nobody asked, and was reset",
+                [frame, int(seen.frame[answer]), int(seen.frame[reset[0]]), int(seen.frame[seen.answer[reset[0]]])],
+                certainty="suspected",
+            )
+    return None
 
 
 @rule(
@@ -278,7 +273,7 @@ def critical_options(case: Case) -> Iterator[Conclusion]:
                 frames,
                 party=party,
             )
-        elif code == "4.02" and not strange and critical <= _NEEDED:
+        elif code == "4.02" and not strange and critical <= _NEEDED and not _is_behind_block_0(asked, at):
             known = False
             names = ", ".join(coap.OPTIONS[one] for one in sorted(critical)) or "none at all"
             yield Said(
@@ -291,6 +286,11 @@ def critical_options(case: Case) -> Iterator[Conclusion]:
         if not known:
             return
     yield Verdict.PASS, f"the critical options of {looked} kinds of requests were treated as the registry has them", ()
+
+
+def _is_behind_block_0(asked: Rows, at: int) -> bool:
+    """Whether a request is for a block behind the first: there the number is refused, and not the option."""
+    return max(int(asked.request_block1_num[at]), int(asked.request_block2_num[at])) > 0
 
 
 def _answers(case: Case, asked: Rows, at: int) -> Party:

@@ -66,6 +66,10 @@ def never_came_back(case: Case) -> Iterator[Conclusion]:
     if len(case.registrations.after(executed)):
         yield Verdict.PASS, "the device spoke to /rd after the Execute", case.registrations.after(executed).frame[:1]
         return
+    ended = case.values("/5/0/3").after(executed).where(value=(0, 2), how="notify")
+    if len(ended):
+        yield Verdict.PASS, "the device told that the installation had ended, without a reboot", ended.frame[:1]
+        return
     spoke = case.messages[case.messages.sender].last("frame", 0)
     lost = case.requests[case.requests.response_frame < 0]
     lost = lost.after(max(executed, spoke) - 1)

@@ -31,9 +31,10 @@ __all__: list[str] = []
 ACK_TIMEOUT, MAX_RETRANSMIT = 2.0, 4
 #: Groups of copies that are compared byte by byte in one update.
 _MOST_COMPARED = 500
-#: A gap that is no longer than that many times the one before has not been doubled, whatever the path delays; gaps
-#: that differ by less are one; and messages that show it with two gaps each.
-_GROWS, _EQUAL, _SEVERAL = 1.25, 1.1, 3
+#: Two gaps that differ by less are one, and messages that show it with two gaps each.
+_EQUAL, _SEVERAL = 1.1, 3
+#: Whoever answers so soon answers what it heard last, seconds.
+_AT_ONCE = 0.5
 Ints = NDArray[np.int64]
 
 
@@ -139,7 +140,7 @@ def constant_gaps(case: Case) -> Iterator[Conclusion]:
     constant = []
     for one in often[:_MOST_COMPARED]:
         gaps = seen.gap[again[seen.first[again] == one]]
-        if len(gaps) >= 3 and (gaps[1:] < _GROWS * gaps[:-1]).all():
+        if len(gaps) >= 3 and gaps.max() < 1.25 * gaps.min():
             constant.append((one, gaps))
     constant = constant or _twice_after_the_same_time(seen, again)
     if constant and _are_copies_of_the_path(seen, again, constant):
@@ -224,18 +225,25 @@ def two_for_one(case: Case) -> Iterator[Conclusion]:
     answered = np.where(blocks.response_frame >= 0, blocks.response_frame, np.iinfo(np.int64).max)
     # By time as well: two frames may stand in the file in another order than they came.
     later = np.nan_to_num(blocks.response_time, nan=np.inf)[:-1] > blocks.time[1:]
-    early = np.nonzero((num[1:] == num[:-1] + 1) & (blocks.frame[1:] < answered[:-1]) & later)[0]
+    unanswered_yet = (blocks.frame[1:] < answered[:-1]) & later
+    early = np.nonzero(unanswered_yet & ((num[1:] == num[:-1] + 1) | (num[1:] == num[:-1])))[0]
     for at in early.tolist():
-        if at and int(blocks.duplicates[at - 1]):
-            yield Said(
-                Verdict.FAIL,
-                f"block {num[at]} was asked for in frame {blocks.frame[at]} and block {num[at + 1]} in frame "
-                f"{blocks.frame[at + 1]}, before an answer to the former: the repeated answer to block {num[at - 1]} "
-                "was taken for a new one",
-                [*blocks.frame[at - 1 : at + 2].tolist(), int(answered[at - 1])],
-                party=requester(case)[0],
-            )
-            return
+        if not at or not int(blocks.duplicates[at - 1]):
+            continue
+        # The same block once more may be a new try as well: it has to come with the repeated answer.
+        if num[at + 1] == num[at] and not _comes_with_a_copy_of(case, int(answered[at - 1]), int(blocks.frame[at + 1])):
+            continue
+        once_more = "again " if num[at + 1] == num[at] else ""
+        does = "was asked for" if pull else "was sent"
+        yield Said(
+            Verdict.FAIL,
+            f"block {num[at]} {does} in frame {blocks.frame[at]} and block {num[at + 1]} {once_more}in frame "
+            f"{blocks.frame[at + 1]}, before an answer to the former: the repeated answer to block {num[at - 1]} "
+            "was taken for a new one",
+            [*blocks.frame[at - 1 : at + 2].tolist(), int(answered[at - 1])],
+            party=requester(case)[0],
+        )
+        return
     repeated = blocks[blocks.duplicates > 0]
     if len(repeated):
         yield (
@@ -243,6 +251,18 @@ def two_for_one(case: Case) -> Iterator[Conclusion]:
             f"{len(repeated)} answers came more than once and led to one next block each",
             repeated.frame,
         )
+
+
+def _comes_with_a_copy_of(case: Case, answer: int, request: int) -> bool:
+    """Whether a copy of an answer is what its receiver last heard before a request, a moment ago."""
+    seen = traffic(case)
+    at = int(np.searchsorted(seen.frame, request))
+    if at >= len(seen.frame) or seen.frame[at] != request:
+        return False
+    to_it = np.nonzero((seen.dst[:at] == seen.src[at]) & (seen.src[:at] == seen.dst[at]))[0]
+    if not to_it.size or seen.time[at] - seen.time[to_it[-1]] > _AT_ONCE:
+        return False
+    return bool(seen.rank[to_it[-1]] > 0 and seen.frame[seen.first[to_it[-1]]] == answer)
 
 
 @rule("C2", "a retransmission is the message itself", clause="RFC 7252, 4.2", party="server")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lwm2m_lab.spec.objects import State
+from lwm2m_lab.trace.findings.cachekey import differing
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.firmware import MAX_TRANSMIT_WAIT, scheme_number
 from lwm2m_lab.trace.findings.following import RESULT, STATE
@@ -88,7 +89,7 @@ def observe_again(case: Case) -> Iterator[Conclusion]:
         return
     # A registration that the server may never have heard of obliges it to nothing.
     heard = case.exchanges.where(frame=tuple(back.where(accepted=True).frame.tolist()))
-    waited = case.last_time() - float(heard.first("response_time", np.inf))
+    waited = case.last_time() - float(heard.last("response_time", np.inf))
     goes_on = len(case.requests.after(frame)) > 0 or waited > MAX_TRANSMIT_WAIT
     ends = "" if goes_on else "; the capture ends there"
     yield (
@@ -149,6 +150,10 @@ def repository_refuses(case: Case) -> Iterator[Conclusion]:
     if evidence.accepted:
         yield Verdict.PASS, "the repository served the package", [evidence.last_frame]
     elif len(served):
+        asked = case.delivery.where(_code=1)
+        if differing(case, asked, int(np.searchsorted(asked.frame, served.first("frame"))), len(asked) - 1):
+            # It was asked for something else (W2).
+            return
         yield Said(
             Verdict.FAIL,
             f"the repository served {len(served)} blocks of {evidence.uri} and answered {evidence.final_code} to the "

@@ -151,7 +151,8 @@ def _was_there(case: Case, blocks: Rows, stop: Stop) -> bool:
     """Whether the server is heard later on, and cannot have waited for the answer that is seen here.
 
     Whoever sends the block again has not heard its answer. Beside the device a server whose copies are lost is as
-    silent as one that has stopped, until it is heard while a copy is due.
+    silent as one that has stopped, until it is heard while a copy is due; a device that registers anew may have been
+    off meanwhile.
     """
     seen, (frame, answer) = traffic(case), stop.frames
     copied = (seen.first == np.searchsorted(seen.frame, frame)) & (seen.frame > answer)
@@ -159,5 +160,7 @@ def _was_there(case: Case, blocks: Rows, stop: Stop) -> bool:
         return False
     time, server = stop.began + stop.lasted, int(blocks["_src"][stop.at])
     if beside(case) == "device":
-        return seen.heard(server, time + _FIRST_COPY, time + _LAST_COPY)
+        registers = case.registers.time
+        again = float(registers[registers > time].min(initial=np.inf))
+        return seen.heard(server, time + _FIRST_COPY, min(time + _LAST_COPY, again))
     return seen.heard(server, time)
