@@ -16,6 +16,7 @@ from lwm2m_lab.wire.packets import udp_packet
 from lwm2m_lab.wire.pcap import Interface
 from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
 from tests.peers import DEVICE, Address, icmp_packet
+from tests.talks import tcp_packet
 
 Packets = Sequence[Packet]
 _ETHERNET = bytes.fromhex("020202020202 040404040404".replace(" ", ""))
@@ -41,6 +42,11 @@ def rewritten(
             ends = (address((source, DEVICE[1]))[0], 0), (address((target, DEVICE[1]))[0], 0)
             return icmp_packet(*ends, (packet[20], packet[21]), carried(packet[28:]))
         ports = struct.unpack("!HH", packet[20:24])
+        if packet[9] == 6:
+            head = 5 + (options := (packet[32] >> 4) - 5)
+            ends = address((source, ports[0])), address((target, ports[1]))
+            sequence = int.from_bytes(packet[24:28], "big")
+            return tcp_packet(*ends, sequence, packet[33], packet[20 + 4 * head :], options)
         payload = packet[28:]
         read = decode(payload)
         if read.error is None and encode(read) == payload:

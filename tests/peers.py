@@ -10,6 +10,7 @@ A script has one datagram a line, and short words for what is not its point::
     device > server  ICMP port-unreachable                quotes the last datagram the other way
     device > server:5684  HELLO                           a ClientHello of DTLS
     push 2-7 size=512                                     blocks with their answers; whole without a range
+    download /fw.bin changed=1                            by HTTP; a segment comes again, with other bytes
 
 ``+2.5`` waits that many seconds; otherwise a datagram comes 50 ms after the one before it. ``lost`` is sent and not
 captured. ``#`` begins a comment.
@@ -30,6 +31,7 @@ from lwm2m_lab.wire.coap import Block, Message, Options, decode, encode
 from lwm2m_lab.wire.packets import udp_packet
 from lwm2m_lab.wire.pcap import Interface
 from lwm2m_lab.wire.pcapng import Packet, pcapng_bytes
+from tests.talks import Talk
 
 DEVICE, SERVER, REPOSITORY = ("192.0.2.2", 50000), ("192.0.2.1", 5683), ("192.0.2.3", 5683)
 Address = tuple[str, int]
@@ -234,6 +236,19 @@ class Session:
             tag = f"etag={etag}" if etag else ""
             self.script(f"device > {at} CON GET {path} 2:{num}/0/{size}")
             self.script(f"{at} > device ACK 2.05 2:{num}/{more}/{size} {tag} {length}B")
+
+    def do_download(self, path: str, *, changed: str = "0") -> None:
+        """download /fw.bin [changed=1]: by HTTP, the second segment sent twice, and changed on its way again."""
+        talk = Talk(self.packets, client=(self.device[0], 41000), server=(REPOSITORY[0], 8080), now=self.now).open()
+        talk.asks(f"GET {path} HTTP/1.1\r\nHost: {REPOSITORY[0]}:8080\r\n\r\n".encode())
+        answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(self.image) + self.image
+        talk.answers(answer[:2000])
+        again = bytearray(answer[1000:2000])
+        again[500] ^= int(changed)
+        talk.now += 1
+        talk.segment(1, bytes(again), at=1000)
+        talk.answers(answer[2000:]).close()
+        self.now = talk.now
 
     def do_read(self, path: str, value: str, *, code: str = "2.05") -> None:
         """read /5/0/3 2."""

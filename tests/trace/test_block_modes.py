@@ -4,12 +4,33 @@ from __future__ import annotations
 
 import pytest
 
+import lwm2m_lab as lab
+from tests.peers import Session, image
 from tests.trace.modes import ALIVE, URI, Mode, again, asked, block, conclusions, put, taken
 
 SHOWN = "read /5/0/3 1"
 LAST = {"length": 952}
 VERSIONED = URI.replace("fw.bin", "fw.bin?v=2")
 GONE = "repository > device ACK 4.04\nnotify /5/0/5 4"
+
+#: A block from another server, and its answer.
+OTHER = """192.0.2.9 > device CON PUT /5/0/0 1:{0}/1/512 cf=42 512B
+device > 192.0.2.9 ACK {1} 1:{0}/1/512
+"""
+A_THEN_B = """ready
+uri coap://192.0.2.3/a.bin
+pull /a.bin
+notify /5/0/5 5
+notify /5/0/3 0
+uri coap://192.0.2.3/b.bin
+pull /b.bin
+"""
+#: A block that is asked for five times, and answered each time.
+IN_VAIN = (
+    asked(0)
+    + block(0)
+    + "".join(f"+{gap} device > repository again\nrepository > device again\n" for gap in (2.5, 5, 10, 20))
+)
 
 MODES = {
     # ---------------------------------------------------------------- W1: 4.08 though nothing is missing
@@ -198,6 +219,19 @@ MODES = {
     "W13: block 0 of the next try is refused": Mode(
         f"image 20000 raw\nready\npush 0-7\n+60 {put(0)}{taken(0, code='5.00')}", "", "W13"
     ),
+    # ---------------------------------------------------------------- W14: two bodies in one
+    "W14: another server pushes at the same time": Mode(
+        f"ready\npush 0 size=512\n{OTHER.format(0, '2.31')}push 1 size=512\n{OTHER.format(1, '4.08')}",
+        "W14 server suspected",
+        says="192.0.2.1:5683 and 192.0.2.9:5683 push to /5/0/0 at once, from frame 11 on, and 4.08 in frame 16 follows",
+    ),
+    "W14: the next file is the last one, byte for byte, and damaged to the device": Mode(
+        f"{A_THEN_B}notify /5/0/5 5\nnotify /5/0/3 0",
+        "",
+        "W14",
+        "all blocks of coap://192.0.2.3/b.bin are byte for byte what coap://192.0.2.3/a.bin has there",
+    ),
+    "W14: the same file under two names, and it is taken": Mode(f"{A_THEN_B}installed"),
     # ---------------------------------------------------------------- W15: a download that stops
     "W15: NON, and the last GET is lost": Mode(
         f"{URI}notify /5/0/3 1\n{asked(0, kind='NON')}{block(0, kind='NON')}{asked(1, kind='NON')}wait 280\n{SHOWN}",
@@ -212,6 +246,14 @@ MODES = {
     "W15: it goes on after a long break": Mode(
         f"{URI}notify /5/0/3 1\npull /fw.bin 0 etag=aa\n{asked(1)}wait 280\npull /fw.bin 1-2 etag=aa\ninstalled"
     ),
+    # ---------------------------------------------------------------- W16: too large for the link
+    "W16: beside the repository, which answers each copy; twice, and then with smaller blocks": Mode(
+        f"{URI}{IN_VAIN}wait 20\n{IN_VAIN}wait 20\npull /fw.bin size=256\ninstalled", "W16 network suspected"
+    ),
+    "W16: once, and then with smaller blocks": Mode(
+        f"{URI}{IN_VAIN}wait 20\npull /fw.bin size=256\ninstalled", "", "W16"
+    ),
+    "W16: the last copy reaches the device": Mode(f"{URI}{IN_VAIN}pull /fw.bin 1-2 etag=aa\ninstalled", "", "W12"),
     # ---------------------------------------------------------------- W17: another token
     "W17: a token of no bytes": Mode(
         f"ready\n{put(0, 1, 1024, 'token=aabb')}{taken(0, 1, 1024, 'token=')}+2.5 server > device again\n"
@@ -257,6 +299,37 @@ MODES = {
         "server > device ACK\ninstalled"
     ),
 }
+
+
+def two_downloads(mixed: bool) -> Session:
+    """Two devices download two files from one repository in turn; the second one gets a block of the other's."""
+    session = Session("register\nuri coap://192.0.2.3/a.bin")
+    first, session.device = session.device, ("192.0.2.22", 50000)
+    session.script(
+        """
+        device > server CON POST /rd ?ep=dev-2&lwm2m=1.1&lt=300&b=U cf=40 text='</3/0>,</5>;ver=1.1,</5/0>'
+        server > device ACK 2.01
+        uri coap://192.0.2.3/b.bin
+        """
+    )
+    second, one, other = session.device, image(3000, "2.1.0"), image(3000, "2.2.0")
+    for num in range(3):
+        session.device, session.image = first, one
+        session.script(f"pull /a.bin {num}")
+        session.device, session.image = second, one if mixed and num == 1 else other
+        session.script(f"pull /b.bin {num}")
+    session.script(f"server > device CON GET /5/0/5\ndevice > server ACK 2.05 cf=0 text={5 if mixed else 0}")
+    return session
+
+
+@pytest.mark.parametrize(("mixed", "failed"), [(True, ["W14 repository dev-2"]), (False, [])])
+def test_a_cache_puts_two_bodies_together(mixed: bool, failed: list[str]) -> None:
+    """Found by the bytes, and of the device alone that got them; two versions of one firmware have much in common."""
+    found = lab.explain(two_downloads(mixed).capture()).problems
+    fails = [one for one in found if str(one.verdict) == "FAIL"]
+    assert [f"{one.rule} {one.party} {one.endpoint}" for one in fails] == failed
+    said = "block 1 of coap://192.0.2.3/b.bin is byte for byte what coap://192.0.2.3/a.bin has there, which dev-1 was"
+    assert all(said in one.sentence for one in fails)
 
 
 @pytest.mark.parametrize("name", MODES)

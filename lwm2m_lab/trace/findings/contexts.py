@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from lwm2m_lab.trace.findings.caches import mixed_up
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.firmware import MAX_TRANSMIT_WAIT
 from lwm2m_lab.trace.findings.registry import Conclusion, Said, Verdict, rule
@@ -31,8 +32,16 @@ _FEW, _HEARD_AGAIN, _SHORTLY = 3, 2, 6.0
 )
 def interleaved(case: Case) -> Iterator[Conclusion]:
     """Two bodies to one resource, or through one receiver, at once: its one context is overwritten."""
+    mixed = mixed_up(case)
+    if mixed is not None:
+        yield mixed
+        return
     blocks = writes(case)
     if len(blocks) < 2:
+        return
+    alternating = _two_servers(case, blocks)
+    if alternating is not None:
+        yield alternating
         return
     num = blocks.request_block1_num.astype(np.int64)
     restart = np.nonzero((num[1:-1] == 0) & (num[:-2] >= 0) & (num[2:] > 1) & (num[2:] == num[:-2] + 1))[0] + 1
@@ -72,6 +81,26 @@ def interleaved(case: Case) -> Iterator[Conclusion]:
         )
     else:
         yield Verdict.PASS, f"blocks for {path} came between those of the package, and both were taken", others.frame
+
+
+def _two_servers(case: Case, blocks: Rows) -> Said | None:
+    """Two addresses that push to one resource in turn; one that is followed by another has only moved."""
+    turns = np.nonzero(np.diff(blocks["_src"]) != 0)[0] + 1
+    if len(turns) < 2 or len(np.unique(blocks["_src"])) < 2:
+        return None
+    frames = blocks.frame[[turns[0] - 1, *turns[:2].tolist()]].tolist()
+    one, other = (blocks.src[at] for at in (turns[0] - 1, turns[0]))
+    hit = blocks[(blocks["_response_code"] == _INCOMPLETE) & (blocks.frame > frames[0])]
+    said = f"{one} and {other} push to {blocks.first('uri_path')} at once, from frame {frames[1]} on"
+    if not len(hit):
+        return Said(Verdict.PASS, f"{said}, and no block was refused as incomplete", frames)
+    frames.append(hit.first("response_frame"))
+    return Said(
+        Verdict.FAIL,
+        f"{said}, and 4.08 in frame {frames[-1]} follows: the device keeps one body at a time",
+        frames,
+        certainty="suspected",
+    )
 
 
 def _tag(case: Case, blocks: Rows, at: int) -> bytes | None:

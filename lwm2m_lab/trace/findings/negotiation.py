@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Conclusion, Party, Said, Verdict, rule
@@ -14,6 +15,8 @@ from lwm2m_lab.trace.rows import Rows
 __all__: list[str] = []
 
 _TOO_LARGE = 0x8D
+#: Copies that their sender makes at most (MAX_RETRANSMIT).
+_MOST_COPIES = 4
 
 
 @rule("W3", "a smaller block size that is asked for is used, from block 0 on", clause="RFC 7959, 2.9.3", party="server")
@@ -120,6 +123,10 @@ def too_large_for_link(case: Case) -> Iterator[Conclusion]:
         return
     size = blocks.request_block2_size if pull else blocks.request_payload_length
     answered, lost = blocks.response_frame >= 0, (blocks.response_frame < 0) & (blocks.retransmissions >= 2)
+    if pull:
+        # Beside the repository each answer is seen, and none of them reaches the device.
+        in_vain = answered & (blocks.retransmissions >= _MOST_COPIES) & ~_goes_on(blocks)
+        answered, lost = answered & ~in_vain, lost | in_vain
     if not lost.any():
         if answered.any():
             yield Verdict.PASS, f"blocks of up to {int(size[answered].max())} bytes were answered", ()
@@ -151,6 +158,15 @@ def too_large_for_link(case: Case) -> Iterator[Conclusion]:
             "tell whether their size is the reason",
             [*frames, *blocks.frame[later].tolist()],
         )
+
+
+def _goes_on(blocks: Rows) -> NDArray[np.bool_]:
+    """Whether the next block that was asked for begins where each one ended."""
+    num, more, size, length = body_ends(blocks, pull=True)
+    asked = np.maximum(blocks.request_block2_num, 0) * np.maximum(blocks.request_block2_size, 0).astype(np.int64)
+    behind = np.append(asked[1:], -1)
+    found: NDArray[np.bool_] = (behind == num * size + length) | (more == 0)
+    return found
 
 
 @rule(

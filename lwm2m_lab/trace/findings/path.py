@@ -9,6 +9,7 @@ import numpy as np
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Conclusion, Party, Said, Verdict, rule
 from lwm2m_lab.trace.findings.traffic import ACK, gets, period, remaining, traffic, writes
+from lwm2m_lab.wire import segments, streams
 from lwm2m_lab.wire.icmp import IcmpError
 
 __all__: list[str] = []
@@ -207,3 +208,35 @@ def _are_late_copies(case: Case, errors: list[IcmpError]) -> bool:
         if sum(ends) < 2:
             return False
     return True
+
+
+@rule(
+    "C7",
+    "what TCP sends again is what it sent",
+    clause="RFC 9293, 3.4 (each octet has its sequence number)",
+    party="network",
+    certainty="suspected",
+)
+def repeated_as_another(case: Case) -> Iterator[Conclusion]:
+    """A retransmission with other bytes: a box on the way, or a broken stack, has changed the package."""
+    wanted = set(case.update.evidence.connections)
+    if not wanted:
+        return
+    columns = case.capture.columns
+    look = segments.HTTP if case.update.evidence.http else segments.COAP
+    if ("streams", look) not in case.capture.memo:
+        found = streams.connections(columns.segments, look, columns.bytes_at)
+        case.capture.memo["streams", look] = [one.server for one in found]
+    own = [one for one in case.capture.memo["streams", look] if (one.destination, one.source) in wanted]
+    other = [frame for one in own for _, _, frame in one.disputed if case.update.frames[0] <= frame < case.update.until]
+    again = sum(one.retransmitted for one in own)
+    if other:
+        yield (
+            Verdict.FAIL,
+            f"{len(other)} of {max(again, len(other))} segments that were sent again carry other bytes under the same "
+            f"sequence numbers, the first in frame {other[0]}: a box on the way, or a broken stack, changed them, and "
+            "which of both the device took is not certain",
+            other,
+        )
+    elif again:
+        yield Verdict.PASS, f"{again} segments were sent again, each as it had been", ()

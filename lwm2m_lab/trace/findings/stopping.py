@@ -10,7 +10,7 @@ import numpy as np
 from lwm2m_lab.trace.findings.case import Case
 from lwm2m_lab.trace.findings.registry import Conclusion, Said, Verdict, rule
 from lwm2m_lab.trace.findings.tap import beside, missed
-from lwm2m_lab.trace.findings.traffic import listed, period, remaining, traffic, writes
+from lwm2m_lab.trace.findings.traffic import CON, listed, period, remaining, traffic, writes
 from lwm2m_lab.trace.ordered import median
 from lwm2m_lab.trace.rows import Rows
 
@@ -36,21 +36,22 @@ class Stop(NamedTuple):
     ----------
     at : int
         Position of that block among the Writes of its update.
-    began, lasted, step : float
-        When block 0 was sent, seconds until the acknowledgement, and seconds from block to block.
+    began, sent, lasted, step : float
+        When block 0 was sent, seconds until that block and until its acknowledgement, and seconds from block to block.
     frames : tuple of (int, int)
         The block and its acknowledgement.
     """
 
     at: int
     began: float
+    sent: float
     lasted: float
     step: float
     frames: tuple[int, int]
 
     def strikes_at(self, seconds: float) -> bool:
-        """Whether a time-out of so many seconds ends it: after this acknowledgement, before the next one came."""
-        return -0.1 <= seconds - self.lasted <= self.step + 0.1 + 0.005 * seconds
+        """Whether a time-out of so many seconds ends it: after this block was sent, before the next one was due."""
+        return self.sent - 0.1 <= seconds <= self.lasted + self.step + 0.1 + 0.005 * seconds
 
     def is_like(self, other: Stop) -> bool:
         """Whether both lasted equally long, at different times: one outage ends all that runs at once."""
@@ -105,7 +106,7 @@ def whole_time_out(case: Case) -> Iterator[Conclusion]:
         said += listed([period(one.lasted) for one in alike], 3)
     frames = [*stop.frames, *(frame for one in alike for frame in one.frames)]
     heard = _was_there(case, blocks, stop)
-    if (heard and (named or alike)) or len(alike) >= _NO_CHANCE:
+    if ((heard or _stops_beside_the_tap(case, blocks, stop)) and (named or alike)) or len(alike) >= _NO_CHANCE:
         time_out = f"{named} s" if named else f"about {period(stop.lasted)}"
         there = "; the server itself is heard later on" if heard else ""
         yield Verdict.FAIL, f"{said}: a time-out of {time_out} for the whole body and not for each block{there}", frames
@@ -133,7 +134,8 @@ def _stops(case: Case, blocks: Rows) -> list[Stop]:
             continue
         steps = np.diff(blocks.time[first:behind])
         step, began = 1.5 * median(steps) if steps.size else 0.0, float(blocks.time[first])
-        found.append(Stop(last, began, time - began, step, (int(blocks.frame[last]), int(blocks.response_frame[last]))))
+        frames = int(blocks.frame[last]), int(blocks.response_frame[last])
+        found.append(Stop(last, began, float(blocks.time[last]) - began, time - began, step, frames))
     return found
 
 
@@ -164,3 +166,12 @@ def _was_there(case: Case, blocks: Rows, stop: Stop) -> bool:
         again = float(registers[registers > time].min(initial=np.inf))
         return seen.heard(server, time + _FIRST_COPY, min(time + _LAST_COPY, again))
     return seen.heard(server, time)
+
+
+def _stops_beside_the_tap(case: Case, blocks: Rows, stop: Stop) -> bool:
+    """Whether the tap is beside the server, so that no path hides what it says, and nothing asks it in vain."""
+    if beside(case) != "server":
+        return False
+    seen, (_, answer) = traffic(case), stop.frames
+    to_it = (seen.dst == int(blocks["_src"][stop.at])) & (seen.frame > answer) & (seen.type == CON) & (seen.rank == 0)
+    return not (to_it & (seen.answer < 0)).any()

@@ -82,4 +82,16 @@ TRIGGERS = {
             """,
         ),
     ),
+    "C7": Trigger(
+        "a segment of the download comes again with another byte",
+        """
+        ready
+        uri http://192.0.2.3:8080/fw.bin
+        download /fw.bin changed=1
+        notify /5/0/3 2
+        """,
+        party="network",
+        certainty="suspected",
+        quiet=(HEALTHY, "ready\nuri http://192.0.2.3:8080/fw.bin\ndownload /fw.bin\ninstalled"),
+    ),
 }
